@@ -105,7 +105,9 @@ fn list(home: &Home, as_json: bool) -> Result {
         (change.name, state)
     });
     let changed: BTreeMap<String, &str> = changed.collect();
-    let rows = bundle.catalogue().iter().map(|(name, typed)| row(name.as_str(), typed, &changed));
+    let rows = bundle.catalogue().iter().flat_map(|(name, typed)| {
+        typed.variants().map(|variant| row(name.as_str(), variant, &changed)).collect::<Vec<_>>()
+    });
     if as_json {
         println!("{}", Value::Array(rows.collect()));
         return Ok(Exit::Done);
@@ -114,7 +116,11 @@ fn list(home: &Home, as_json: bool) -> Result {
         let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let flags =
             if text("state") == "accepted" { String::new() } else { format!("  [{}]", text("state")) };
-        println!("{:<40} {:<8} {:<14}{flags}", text("name"), text("effect"), text("reversibility"));
+        let name = match text("when") {
+            when if when.is_empty() => text("name"),
+            when => format!("  where {when}"),
+        };
+        println!("{name:<40} {:<8} {:<14}{flags}", text("effect"), text("reversibility"));
     }
     Ok(Exit::Done)
 }
@@ -124,6 +130,7 @@ fn row(name: &str, typed: &TypedAction, changed: &BTreeMap<String, &str>) -> Val
     let state = changed.get(name).copied().unwrap_or("accepted");
     json!({
         "name": name,
+        "when": typed.when,
         "effect": manifest.effect.name(),
         "reversibility": manifest.reversibility().name(),
         "connector": typed.connector().map(ConnectorSpec::kind),

@@ -317,5 +317,7 @@ fn no_way_back(bundle: &Bundle) -> Said {
 }
 
 fn names(bundle: &Bundle, which: impl Fn(&TypedAction) -> bool) -> Vec<String> {
-    bundle.catalogue().iter().filter(|(_, t)| which(t)).map(|(name, _)| name.to_string()).collect()
+    let entries = bundle.catalogue().iter();
+    let any = entries.filter(|(_, typed)| typed.variants().any(|variant| which(variant)));
+    any.map(|(name, _)| name.to_string()).collect()
 }

@@ -55,7 +55,8 @@ impl Asked<'_> {
         if let Some(typed) = &action.typed {
             let (what, server_says) = description(typed);
             let what = if what.is_empty() { String::new() } else { format!(": {what}") };
-            page.field("what", &format!("{} ({}){what}", action.name, typed.manifest.effect.name()));
+            let when = typed.when.as_ref().map_or_else(String::new, |when| format!(" where {when}"));
+            page.field("what", &format!("{}{when} ({}){what}", action.name, typed.manifest.effect.name()));
             page.server_says(server_says.map(|words| json!(words)).as_ref());
         }
         let mut known = |name: &str, value: Option<String>| {

@@ -40,10 +40,9 @@ pub(in crate::cli) fn doubtful(bundle: &Bundle) -> Vec<BundleProblem> {
         if let Some(prefix) = wildcard(&problem.message) {
             return !own.iter().any(|name| name.starts_with(prefix));
         }
-        let bare = problem.message.split_once("` names no compensation").map(|(name, _)| name);
-        bare.is_some_and(|name| {
-            problem.path.starts_with("actions/mcp-") || says_irreversible(name.trim_start_matches('`'))
-        })
+        let bare =
+            problem.message.contains(" names no compensation").then(|| problem.message.split('`').nth(1));
+        bare.flatten().is_some_and(|name| problem.path.starts_with("actions/mcp-") || says_irreversible(name))
     };
     bundle.warnings().iter().filter(|problem| !accepted(problem)).cloned().collect()
 }

@@ -27,6 +27,8 @@ enum Way {
 struct Pair {
     agent: AgentId,
     action: ActionName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when: Option<String>,
     way: Way,
     was: String,
     now: String,
@@ -77,8 +79,11 @@ fn pairs(old: &Bundle, new: &Bundle, environment: &str) -> Vec<Pair> {
         old.catalogue().iter().chain(new.catalogue().iter()).map(|(name, _)| name).collect();
     let mut out = Vec::new();
     for agent in agents {
-        for name in &names {
-            let (was, now) = (look(old, agent, name, environment), look(new, agent, name, environment));
+        let calls =
+            names.iter().flat_map(|name| whens(old, new, name).into_iter().map(move |when| (name, when)));
+        for (name, when) in calls {
+            let look = |bundle| look(bundle, agent, name, when.as_deref(), environment);
+            let (was, now) = (look(old), look(new));
             if was == now {
                 continue;
             }
@@ -94,6 +99,7 @@ fn pairs(old: &Bundle, new: &Bundle, environment: &str) -> Vec<Pair> {
             out.push(Pair {
                 agent: agent.clone(),
                 action: (*name).clone(),
+                when,
                 way,
                 was: said(&was),
                 now: said(&now),
@@ -103,12 +109,28 @@ fn pairs(old: &Bundle, new: &Bundle, environment: &str) -> Vec<Pair> {
     out
 }
 
+/// Which calls of an action are looked at by themselves: all that no case describes, and those of each case.
+fn whens(old: &Bundle, new: &Bundle, name: &ActionName) -> BTreeSet<Option<String>> {
+    let entries = [old, new].into_iter().filter_map(|bundle| bundle.catalogue().find(name.as_str()));
+    std::iter::once(None)
+        .chain(entries.flat_map(TypedAction::variants).map(|typed| typed.when.clone()))
+        .collect()
+}
+
 /// How it looks, and why. An agent or action that is not there is blocked like what is not listed.
-fn look(bundle: &Bundle, agent: &AgentId, name: &ActionName, environment: &str) -> (Option<Look>, String) {
+fn look(
+    bundle: &Bundle,
+    agent: &AgentId,
+    name: &ActionName,
+    when: Option<&str>,
+    environment: &str,
+) -> (Option<Look>, String) {
     let (Some(agent), Some(typed)) = (bundle.agent(agent), bundle.catalogue().find(name.as_str())) else {
         return (None, String::new());
     };
-    let outlook = outlook::of(bundle, agent, &typed.manifest, environment);
+    // Calls that no case describes are those of the entry.
+    let variant = typed.variants().find(|variant| variant.when.as_deref() == when).unwrap_or(typed);
+    let outlook = outlook::of(bundle, agent, variant, environment);
     let mut why = outlook.why;
     if outlook.look != Look::Blocked {
         let rules = bundle.policies().own_rules().iter();
@@ -233,7 +255,7 @@ fn page(difference: &Difference, same: bool) -> Page {
             table.row(vec![
                 (tone, word.into()),
                 (Tone::Plain, pair.agent.to_string()),
-                (Tone::Plain, pair.action.to_string()),
+                (Tone::Plain, outlook::where_called(&pair.action, pair.when.as_deref())),
                 (Tone::Plain, pair.was.clone()),
                 (Tone::Plain, pair.now.clone()),
             ]);

@@ -1,8 +1,8 @@
 //! What follows from manifest and catalogue for an action before its arguments are known. Rules, amounts,
 //! budgets and what a run has read can only make it stricter; `aecl explain` judges with arguments.
 
-use aecl_kernel::define::catalogue::flow::Audience;
-use aecl_kernel::define::catalogue::{ActionManifest, Reversibility};
+use aecl_kernel::base::id::ActionName;
+use aecl_kernel::define::catalogue::{ActionManifest, Reversibility, TypedAction};
 use aecl_kernel::define::manifest::{AgentManifest, Consent};
 use aecl_kernel::define::risk::{Exposure, Recent, assess};
 use aecl_kernel::policy::bundle::Bundle;
@@ -37,12 +37,8 @@ pub(super) struct Outlook {
     pub why: Vec<String>,
 }
 
-pub(super) fn of(
-    bundle: &Bundle,
-    agent: &AgentManifest,
-    action: &ActionManifest,
-    environment: &str,
-) -> Outlook {
+pub(super) fn of(bundle: &Bundle, agent: &AgentManifest, typed: &TypedAction, environment: &str) -> Outlook {
+    let action = &typed.manifest;
     let name = action.name.as_str();
     let outlook = |look, why: &str| Outlook { look, why: vec![why.to_owned()] };
     if AgentManifest::lists(&agent.blocked_actions, name) {
@@ -91,7 +87,7 @@ pub(super) fn of(
             untrusted: false,
             evidence: &[],
             severity: action.severity(),
-            egress: bundle.catalogue().find(name).map_or(Audience::External, |t| t.egress),
+            egress: typed.egress,
             private: false,
             of_limit: None,
             recent: Recent::default(),
@@ -118,7 +114,8 @@ fn no_way_back(action: &ActionManifest) -> Option<String> {
 
 fn undone_by_it(bundle: &Bundle, agent: &AgentManifest, name: &str) -> Option<String> {
     bundle.catalogue().iter().find_map(|(other, typed)| {
-        let undoes = typed.manifest.compensation.as_ref().is_some_and(|c| c.action.as_str() == name);
+        let compensations = typed.variants().filter_map(|variant| variant.manifest.compensation.as_ref());
+        let undoes = compensations.into_iter().any(|c| c.action.as_str() == name);
         let other = other.as_str();
         let may =
             AgentManifest::lists(&agent.allowed_actions, other) || agent.context_rules.contains_key(other);
@@ -136,4 +133,9 @@ pub(super) fn own_rules(bundle: &Bundle, agent: &AgentManifest, action: &ActionM
     let always = action.always_approval().is_some() && (listed || blocked || undoes);
     let generated = [listed || undoes, blocked, rule, always].into_iter().filter(|g| *g).count();
     bundle.policies().slice_len(&agent.agent_id, name).saturating_sub(generated)
+}
+
+/// An action, and which of its calls.
+pub(super) fn where_called(action: &ActionName, when: Option<&str>) -> String {
+    when.map_or_else(|| action.to_string(), |when| format!("{action} where {when}"))
 }

@@ -1,5 +1,6 @@
 //! `aecl policy residual`: what a hijacked agent could still do without a person.
 
+use super::outlook::where_called;
 use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Error, Exit, Result, input};
 use aecl_analysis::residual::{self, Pair, Residual};
@@ -66,7 +67,7 @@ fn page(residual: &Residual) -> Page {
             table.row(vec![
                 (Tone::Plain, pair.agent.to_string()),
                 (Tone::Quiet, pair.task.clone().unwrap_or_else(|| "-".into())),
-                (Tone::Mind, pair.action.to_string()),
+                (Tone::Mind, where_called(&pair.action, pair.when.as_deref())),
                 (Tone::Quiet, pair.severity.to_string()),
                 (Tone::Plain, through.to_string()),
                 (Tone::Quiet, sources(pair)),

@@ -77,10 +77,11 @@ fn agent_page(page: &mut Page, bundle: &Bundle, agent: &AgentManifest, environme
     page.field("limits", &if limits.is_empty() { "none".into() } else { limits.join("\n") });
     page.gap();
     let mut table = Table::new(&["ACTION", "EFFECT", "", "WHY"]);
-    for (name, typed) in bundle.catalogue().iter() {
-        let (tone, word, why) = told(bundle, agent, &typed.manifest, environment);
+    for (name, typed) in bundle.catalogue().iter().flat_map(|(n, t)| t.variants().map(move |v| (n, v))) {
+        let (tone, word, why) = told(bundle, agent, typed, environment);
+        let shown = typed.when.as_ref().map_or_else(|| name.to_string(), |when| format!("  where {when}"));
         table.row(vec![
-            (Tone::Plain, name.to_string()),
+            (Tone::Plain, shown),
             (Tone::Quiet, typed.manifest.effect.name().into()),
             (tone, word.into()),
             (Tone::Plain, why.join("; ")),
@@ -100,11 +101,11 @@ fn agent_page(page: &mut Page, bundle: &Bundle, agent: &AgentManifest, environme
 fn told(
     bundle: &Bundle,
     agent: &AgentManifest,
-    action: &aecl_kernel::define::catalogue::ActionManifest,
+    typed: &aecl_kernel::define::catalogue::TypedAction,
     environment: &str,
 ) -> (Tone, &'static str, Vec<String>) {
-    let Outlook { look, mut why } = outlook::of(bundle, agent, action, environment);
-    let own = outlook::own_rules(bundle, agent, action);
+    let Outlook { look, mut why } = outlook::of(bundle, agent, typed, environment);
+    let own = outlook::own_rules(bundle, agent, &typed.manifest);
     if own > 0 && look != Look::Blocked {
         why.push(format!("{} of your own may say more", count(own, "rule")));
     }
@@ -168,16 +169,21 @@ fn agent_json(bundle: &Bundle, agent: &AgentManifest, environment: &str) -> Valu
     let actions: Vec<Value> = bundle
         .catalogue()
         .iter()
+        .flat_map(|(name, typed)| typed.variants().map(move |variant| (name, variant)))
         .map(|(name, typed)| {
-            let Outlook { look, why } = outlook::of(bundle, agent, &typed.manifest, environment);
+            let Outlook { look, why } = outlook::of(bundle, agent, typed, environment);
             let look = match look {
                 Look::Allowed => "allow",
                 Look::Asks => "require_approval",
                 Look::Blocked => "block",
                 Look::OnlyToUndo => "only_to_undo",
             };
-            json!({"name": name, "effect": typed.manifest.effect, "outlook": look, "why": why,
-                "own_rules": outlook::own_rules(bundle, agent, &typed.manifest)})
+            let mut row = json!({"name": name, "effect": typed.manifest.effect, "outlook": look, "why": why,
+                "own_rules": outlook::own_rules(bundle, agent, &typed.manifest)});
+            if let (Some(row), Some(when)) = (row.as_object_mut(), &typed.when) {
+                row.insert("when".into(), json!(when));
+            }
+            row
         })
         .collect();
     json!({"agent": agent.agent_id, "manifest": agent, "actions": actions, "not_in_catalogue": missing(bundle, agent)})

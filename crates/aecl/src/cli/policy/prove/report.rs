@@ -1,5 +1,6 @@
 //! What was proven, in words and as JSON.
 
+use super::super::outlook::where_called;
 use super::Findings;
 use crate::cli::show::{Page, Tone, count, inert_line};
 use aecl_analysis::prove::{Case, ComparedAction, ProofOutcome, RuleFault};
@@ -48,7 +49,8 @@ impl Report<'_> {
                 page.heading(&proof.property);
                 last = &proof.property;
             }
-            let whom = format!("{}, {}", proof.agent, proof.action);
+            let action = where_called(&proof.action, proof.when.as_deref());
+            let whom = format!("{}, {action}", proof.agent);
             outcome(page, &whom, &proof.outcome);
         }
     }
