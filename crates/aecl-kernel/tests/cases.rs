@@ -213,6 +213,43 @@ fn a_step_of_a_plan_names_what_its_own_case_touches() {
     assert!(says(json!([step("show", any), start]), "start"));
 }
 
+#[test]
+fn people_agree_to_a_step_only_where_it_says_what_kind_of_call_it_is() {
+    // What can be scrapped once it was rehearsed.
+    let shop = shop("");
+    let equals = |value: Value| json!({"equals": value});
+    let ask = |arguments: Value| {
+        let mut world = world::World::new(shop.clone());
+        let steps = json!([{"action": "shop.machine", "arguments": arguments}]);
+        world.open_for(&principal("a"), "Get rid of the machine M-1", Some(json!({"steps": steps})));
+        let asked = world.ask_about_plan(&principal("a"));
+        (world, asked)
+    };
+    let (_, refused) = ask(json!({"/serial": equals(json!("M-1"))}));
+    let (code, message) = refused.unwrap_err();
+    assert_eq!(code.as_str(), "request_invalid");
+    assert!(message.contains("it leaves `operation` open, which says what kind of call it is"), "{message}");
+
+    let whole = json!({"/operation": equals(json!("scrap")), "/serial": equals(json!("M-1")), "/rehearse": equals(json!(false)),
+        "/speed": equals(json!(1))});
+    let (mut world, asked) = ask(whole.clone());
+    world.everybody_agrees(&asked.unwrap());
+    let call = json!({"operation": "scrap", "serial": "M-1", "speed": 1});
+    let says = |world: &mut world::World, call: &Value| {
+        world::says(&world.propose(proposal(&principal("a"), "shop.machine", call)))
+    };
+    assert_eq!(says(&mut world, &call), "allow", "a default is what is left out");
+    // Several kinds in one step are shown as the worst, and no one of them is what people agreed to.
+    let mut several = whole;
+    several["/operation"] = json!({"one_of": ["show", "scrap"]});
+    let (mut world, asked) = ask(several);
+    let asked = asked.unwrap();
+    let entry = shop.catalogue().find("shop.machine").unwrap().digest;
+    assert_eq!(asked.plan.as_ref().unwrap().steps[0].definition, entry);
+    world.everybody_agrees(&asked);
+    assert_eq!(says(&mut world, &json!({"operation": "show", "serial": "M-1", "speed": 1})), "allow");
+}
+
 /// What is said about a bundle with these cases.
 fn problems(cases: Value, rules: &str) -> String {
     let agent = json!({"agent_id": "a", "allowed_actions": ["shop.machine"]});

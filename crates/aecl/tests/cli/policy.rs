@@ -371,3 +371,55 @@ fn a_rule_of_hundreds_of_operators_is_asked_about() {
     let found: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {said}"));
     assert!(found["questions"].as_u64().unwrap() > 10, "{found}");
 }
+
+/// A tool of a workshop whose argument says what it does, with these operations as what can be taken back.
+fn machine(light: Value) -> String {
+    json!({
+        "name": "machine", "effect": "delete", "reversibility": "irreversible", "egress": "none", "output": {"untrusted": false},
+        "arguments": {"type": "object", "required": ["operation"], "properties": {
+            "operation": {"enum": ["show", "start", "stop", "scrap"]}, "serial": {"type": "string"}}},
+        "cases": [
+            {"when": {"operation": "show"}, "effect": "read"},
+            {"when": {"operation": light}, "effect": "write", "severity": 1, "reversibility": "reversible"},
+        ],
+    })
+    .to_string()
+}
+
+#[test]
+fn each_call_of_a_tool_that_does_several_things_has_its_own_line() {
+    let place = place();
+    let with = |name: &str, light: Value| {
+        place.other(name, |dir| {
+            fs::write(dir.join("actions/machine.json"), machine(light)).unwrap();
+            let agent = json!({"agent_id": "clerk", "allowed_actions": ["machine"], "auto_approve_threshold": "1.00"});
+            fs::write(dir.join("agents/clerk.json"), agent.to_string()).unwrap();
+        })
+    };
+    let (old, new) = (with("old", json!(["start", "stop"])), with("new", json!(["start", "scrap"])));
+    let ran = place.aecl.run(&["policy", "diff", &old, &new, "--json"]).ended(0).json();
+    let pairs = ran["difference"]["pairs"].as_array().unwrap();
+    let lines: Vec<String> = pairs.iter().map(|p| format!("{}: {}", p["way"], p["when"])).collect();
+    // To start is what it was, although its case is another one now.
+    assert_eq!(lines, [r#""stricter": "`operation` is `stop`""#, r#""looser": "`operation` is `scrap`""#]);
+
+    let residual = place.aecl.run(&["policy", "residual", &new, "--json"]).ended(0).json();
+    let tried = residual["details"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|p| p["action"] == "machine" && p["agent"] == "clerk");
+    let tried: Vec<&Value> = tried.map(|p| &p["when"]).collect();
+    assert!(
+        tried.contains(&&json!("`operation` is `start` or `scrap`")) && tried.contains(&&Value::Null),
+        "{tried:?}"
+    );
+    assert_eq!(tried.len(), 2, "the one that only shows changes nothing");
+    assert!(
+        residual["details"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|p| p["when"].is_string() && p["through"].is_object())
+    );
+}

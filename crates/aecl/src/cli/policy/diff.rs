@@ -1,5 +1,7 @@
 //! `aecl policy diff`: what changes from one bundle to another, for each agent and action, in words.
 
+mod calls;
+
 use super::outlook::{self, Look};
 use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Exit, Result};
@@ -8,6 +10,7 @@ use aecl_kernel::base::id::{ActionName, AgentId, Environment};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
+use calls::Call;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -80,9 +83,9 @@ fn pairs(old: &Bundle, new: &Bundle, environment: &str) -> Vec<Pair> {
     let mut out = Vec::new();
     for agent in agents {
         let calls =
-            names.iter().flat_map(|name| whens(old, new, name).into_iter().map(move |when| (name, when)));
-        for (name, when) in calls {
-            let look = |bundle| look(bundle, agent, name, when.as_deref(), environment);
+            names.iter().flat_map(|name| calls::of(old, new, name).into_iter().map(move |call| (name, call)));
+        for (name, call) in calls {
+            let look = |bundle| look(bundle, agent, name, &call, environment);
             let (was, now) = (look(old), look(new));
             if was == now {
                 continue;
@@ -99,7 +102,7 @@ fn pairs(old: &Bundle, new: &Bundle, environment: &str) -> Vec<Pair> {
             out.push(Pair {
                 agent: agent.clone(),
                 action: (*name).clone(),
-                when,
+                when: call.told(),
                 way,
                 was: said(&was),
                 now: said(&now),
@@ -109,28 +112,18 @@ fn pairs(old: &Bundle, new: &Bundle, environment: &str) -> Vec<Pair> {
     out
 }
 
-/// Which calls of an action are looked at by themselves: all that no case describes, and those of each case.
-fn whens(old: &Bundle, new: &Bundle, name: &ActionName) -> BTreeSet<Option<String>> {
-    let entries = [old, new].into_iter().filter_map(|bundle| bundle.catalogue().find(name.as_str()));
-    std::iter::once(None)
-        .chain(entries.flat_map(TypedAction::variants).map(|typed| typed.when.clone()))
-        .collect()
-}
-
 /// How it looks, and why. An agent or action that is not there is blocked like what is not listed.
 fn look(
     bundle: &Bundle,
     agent: &AgentId,
     name: &ActionName,
-    when: Option<&str>,
+    call: &Call,
     environment: &str,
 ) -> (Option<Look>, String) {
     let (Some(agent), Some(typed)) = (bundle.agent(agent), bundle.catalogue().find(name.as_str())) else {
         return (None, String::new());
     };
-    // Calls that no case describes are those of the entry.
-    let variant = typed.variants().find(|variant| variant.when.as_deref() == when).unwrap_or(typed);
-    let outlook = outlook::of(bundle, agent, variant, environment);
+    let outlook = outlook::of(bundle, agent, call.judged_by(typed), environment);
     let mut why = outlook.why;
     if outlook.look != Look::Blocked {
         let rules = bundle.policies().own_rules().iter();
