@@ -41,9 +41,7 @@ impl Gate {
             tokio::pin!(ring);
             ring.as_mut().enable();
             // Nothing will be told any more.
-            if let Some(why) = self.0.ledger.stopped() {
-                return Err(LedgerError::Stopped(why.to_owned()).into());
-            }
+            self.0.ledger.ensure_running()?;
             let turn = listening.again().turn().await;
             let fact = self.action_fact(id).await?;
             let (ActionState::Waiting | ActionState::Started, Some(approval)) = (fact.state, fact.approval)
@@ -91,9 +89,7 @@ impl Gate {
             tokio::pin!(ring);
             ring.as_mut().enable();
             // Nothing will be told any more.
-            if let Some(why) = self.0.ledger.stopped() {
-                return Err(LedgerError::Stopped(why.to_owned()).into());
-            }
+            self.0.ledger.ensure_running()?;
             if self.action_fact(id).await?.state != ActionState::Started {
                 return Ok(());
             }

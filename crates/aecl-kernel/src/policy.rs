@@ -114,9 +114,9 @@ impl Policies {
         &self.schema
     }
 
-    /// How many policies can matter for this agent and action.
-    pub fn slice_len(&self, agent: &AgentId, action: &str) -> usize {
-        self.slice(agent, action, 0).map_or(0, |s| s.set.policies().count())
+    /// How many policies can matter for this agent and a variant of this action.
+    pub fn slice_len(&self, agent: &AgentId, action: &str, variant: usize) -> usize {
+        self.slice(agent, action, variant).map_or(0, |s| s.set.policies().count())
     }
 
     /// The rules that people wrote, by id, with the agents and actions for which each can matter.

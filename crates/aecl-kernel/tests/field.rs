@@ -931,7 +931,7 @@ fn rules_for_others_are_not_looked_at() {
         })
         .collect();
     let (world, who) = world_with(json!({}), &rules);
-    assert_eq!(world.bundle.policies().slice_len(&who.agent, "pay"), 1);
+    assert_eq!(world.bundle.policies().slice_len(&who.agent, "pay", 0), 1);
 }
 
 /// Carried state was never reaped: each call made the next one slower.

@@ -172,15 +172,39 @@ impl Ledger {
         make: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Command,
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        if self.stopped().is_some() {
-            return Err(self.gone());
+        match self.offer(make(reply))? {
+            None => answer.await.map_err(|_| self.gone())?,
+            Some(_) => Err(LedgerError::Overloaded(QUEUE_MAX)),
         }
-        match self.commands.try_send(make(reply)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(LedgerError::Overloaded(QUEUE_MAX)),
-            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
+    }
+
+    /// The same, however many wait: what has happened is recorded, and no answer says "try again" for it.
+    async fn ask_patiently<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Command,
+    ) -> Result<T, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        if let Some(command) = self.offer(make(reply))? {
+            let commands = self.commands.clone();
+            let sent = tokio::task::spawn_blocking(move || commands.send(command)).await;
+            sent.map_err(|_| self.gone())?.map_err(|_| self.gone())?;
         }
         answer.await.map_err(|_| self.gone())?
+    }
+
+    /// Gives the writer a command, or gives it back where the queue is full.
+    fn offer(&self, command: Command) -> Result<Option<Command>, LedgerError> {
+        self.ensure_running()?;
+        match self.commands.try_send(command) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full(command)) => Ok(Some(command)),
+            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
+        }
+    }
+
+    /// An error once nothing is recorded any more.
+    pub fn ensure_running(&self) -> Result<(), LedgerError> {
+        self.stopped().map_or(Ok(()), |_| Err(self.gone()))
     }
 
     fn gone(&self) -> LedgerError {
@@ -200,21 +224,7 @@ impl Ledger {
         conclusion: Conclusion,
         now: Timestamp,
     ) -> Result<Recorded<Concluded>, LedgerError> {
-        // What has happened is recorded however many wait: no answer says "try again" for it.
-        if self.stopped().is_some() {
-            return Err(self.gone());
-        }
-        let (reply, answer) = oneshot::channel();
-        match self.commands.try_send(Command::Conclude(conclusion, now, reply)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(command)) => {
-                let commands = self.commands.clone();
-                let sent = tokio::task::spawn_blocking(move || commands.send(command)).await;
-                sent.map_err(|_| self.gone())?.map_err(|_| self.gone())?;
-            }
-            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
-        }
-        answer.await.map_err(|_| self.gone())?
+        self.ask_patiently(|reply| Command::Conclude(conclusion, now, reply)).await
     }
 
     /// Records a person's answer, if it counts. `vote.at` is the wall clock.

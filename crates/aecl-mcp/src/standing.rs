@@ -49,7 +49,7 @@ impl ClientSession {
         let bundle = self.gate.bundle();
         let agent = &self.opening.agent;
         let blocked = bundle.agent(agent).is_none_or(|m| AgentManifest::lists(&m.blocked_actions, action));
-        !blocked && bundle.policies().slice_len(agent, action) > 0
+        !blocked && bundle.policies().slice_len(agent, action, 0) > 0
     }
 
     /// The tools that a server offers and that stand like this.

@@ -181,7 +181,8 @@ fn slice_holds_what_can_matter_and_nothing_else() {
     "#;
     let agents = json!([agent(json!({})), {"agent_id": "b", "allowed_actions": ["read"]}]);
     let bundle = bundle(&agents, &json!([pay(), read()]), rules);
-    let len = |agent: &str, action: &str| bundle.policies().slice_len(&AgentId::new(agent).unwrap(), action);
+    let len =
+        |agent: &str, action: &str| bundle.policies().slice_len(&AgentId::new(agent).unwrap(), action, 0);
     assert_eq!(len("a", "pay"), 1 + 8, "its own permit and the rules that can match");
     assert_eq!(len("a", "read"), 1 + 7);
     assert_eq!(len("b", "read"), 1 + 6);

@@ -124,7 +124,8 @@ fn undone_by_it(bundle: &Bundle, agent: &AgentManifest, name: &str) -> Option<St
 }
 
 /// How many rules of the people's own can matter for this agent and action.
-pub(super) fn own_rules(bundle: &Bundle, agent: &AgentManifest, action: &ActionManifest) -> usize {
+pub(super) fn own_rules(bundle: &Bundle, agent: &AgentManifest, typed: &TypedAction) -> usize {
+    let action = &typed.manifest;
     let name = action.name.as_str();
     let blocked = AgentManifest::lists(&agent.blocked_actions, name);
     let rule = agent.context_rules.contains_key(name);
@@ -132,7 +133,7 @@ pub(super) fn own_rules(bundle: &Bundle, agent: &AgentManifest, action: &ActionM
     let undoes = !listed && undone_by_it(bundle, agent, name).is_some();
     let always = action.always_approval().is_some() && (listed || blocked || undoes);
     let generated = [listed || undoes, blocked, rule, always].into_iter().filter(|g| *g).count();
-    bundle.policies().slice_len(&agent.agent_id, name).saturating_sub(generated)
+    bundle.policies().slice_len(&agent.agent_id, name, typed.variant).saturating_sub(generated)
 }
 
 /// An action, and which of its calls.

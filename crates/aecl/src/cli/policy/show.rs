@@ -105,7 +105,7 @@ fn told(
     environment: &str,
 ) -> (Tone, &'static str, Vec<String>) {
     let Outlook { look, mut why } = outlook::of(bundle, agent, typed, environment);
-    let own = outlook::own_rules(bundle, agent, &typed.manifest);
+    let own = outlook::own_rules(bundle, agent, typed);
     if own > 0 && look != Look::Blocked {
         why.push(format!("{} of your own may say more", count(own, "rule")));
     }
@@ -179,7 +179,7 @@ fn agent_json(bundle: &Bundle, agent: &AgentManifest, environment: &str) -> Valu
                 Look::OnlyToUndo => "only_to_undo",
             };
             let mut row = json!({"name": name, "effect": typed.manifest.effect, "outlook": look, "why": why,
-                "own_rules": outlook::own_rules(bundle, agent, &typed.manifest)});
+                "own_rules": outlook::own_rules(bundle, agent, typed)});
             if let (Some(row), Some(when)) = (row.as_object_mut(), &typed.when) {
                 row.insert("when".into(), json!(when));
             }
