@@ -4,7 +4,7 @@ use crate::situation::AssumedSituation;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionName, BadId};
 use aecl_kernel::define::catalogue::TypedAction;
-use aecl_kernel::define::catalogue::flow::{Class, Endorses, Form};
+use aecl_kernel::define::catalogue::flow::{self, Class, Endorses, Form};
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::atoms::wanted;
@@ -138,6 +138,11 @@ impl<'a> Attacker<'a> {
                 .iter()
                 .filter_map(|piece| Some(Piece { value: fit(&piece.value, schema)?, from: piece.from }));
             out.extend(fitting.map(|piece| (name.clone(), Some(piece))));
+            let below = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let roles = typed.roles.iter().filter(|(at, _)| flow::covers(&below, at));
+            let vouched = roles.flat_map(|(_, argument)| &argument.known);
+            let vouched = vouched.filter_map(|value| fit(value, schema));
+            out.extend(vouched.map(|value| (name.clone(), Some(Piece { value, from: "the manifest" }))));
         }
         out
     }

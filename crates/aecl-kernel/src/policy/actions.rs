@@ -3,7 +3,7 @@
 
 use super::problem::{BundleProblem, Homes, did_you_mean};
 use crate::define::catalogue::cases;
-use crate::define::catalogue::flow::{Class, Endorses};
+use crate::define::catalogue::flow::{Argument, Class, Endorses};
 use crate::define::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
     nearest, pointer_of,
@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 /// Most people that a request can ask for.
 pub(crate) const COUNT_MAX: u32 = 64;
+
+/// Most values of one argument that an operator vouches for.
+const KNOWN_MAX: usize = 256;
 
 /// Adds an action to the catalogue, or says everything that is wrong with it.
 pub(super) fn add(
@@ -178,6 +181,7 @@ fn flow_problems(manifest: &ActionManifest) -> Vec<String> {
         if argument.low_value.is_sign_negative() || argument.limit.is_some_and(|l| l < argument.low_value) {
             out.push(format!("`args.{name}`: `low_value` must be at least 0 and at most `limit`"));
         }
+        out.extend(known_problems(name, argument));
     }
     for (i, label) in manifest.outputs.iter().enumerate() {
         if !label.path.is_empty() && !label.path.starts_with('/') {
@@ -193,6 +197,28 @@ fn flow_problems(manifest: &ActionManifest) -> Vec<String> {
                 label.endorses.name()
             ));
         }
+    }
+    out
+}
+
+/// What is wrong with the values that the operator vouches for.
+fn known_problems(name: &str, argument: &Argument) -> Vec<String> {
+    let mut out = Vec::new();
+    if argument.class == Class::Credential && !argument.known.is_empty() {
+        out.push(format!(
+            "`args.{name}.known` lists values of a `credential`; a secret in a policy is none: leave it out"
+        ));
+    }
+    if argument.known.len() > KNOWN_MAX {
+        let many = argument.known.len();
+        out.push(format!("`args.{name}.known` lists {many} values; at most {KNOWN_MAX}"));
+    }
+    let names_one = |value: &&Value| match value {
+        Value::String(text) => !text.trim().is_empty(),
+        other => other.is_number(),
+    };
+    if let Some(value) = argument.known.iter().find(|value| !names_one(value)) {
+        out.push(format!("`args.{name}.known` lists {value}; it takes numbers and texts that say something"));
     }
     out
 }

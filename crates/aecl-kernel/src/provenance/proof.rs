@@ -114,6 +114,7 @@ static UNSAID: Argument = Argument {
     limit: None,
     dialect: Dialect::Generic,
     default: None,
+    known: Vec::new(),
 };
 
 /// The values of the arguments that have a role, in order. Of an understood action only.

@@ -104,7 +104,8 @@ impl<S: FactStore> Search<'_, S> {
         if self.agreed && self.is_planned(leaf, action) {
             out.insert(Backing { by: Endorses::User, how: Some(MentionKind::Quoted), named: false });
         }
-        if is_default(self.typed, leaf, action)
+        if leaf.argument.knows(leaf.value)
+            || is_default(self.typed, leaf, action)
             || (leaf.class.is_destination() && is_listed(self.typed, &leaf.pointer))
         {
             out.insert(Backing { by: Endorses::Operator, how: None, named: false });

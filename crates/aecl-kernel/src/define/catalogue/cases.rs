@@ -304,6 +304,12 @@ fn stricter(case: &TypedAction, entry: &TypedAction) -> Vec<(&'static str, Strin
                     || (argument.class == Class::Magnitude && known.low_value > argument.low_value)
             }
         };
+        let vouched = of_entry.map_or(&[][..], |known| &known.known);
+        if argument.class.matters()
+            && let Some(value) = vouched.iter().find(|value| !argument.knows(value))
+        {
+            out.push(("no", format!("{value} in `known` of `{pointer}`"), "has it".into()));
+        }
         if milder {
             let shown = of_entry.map_or("nothing", |known| known.class.name());
             out.push((

@@ -157,6 +157,16 @@ pub struct Argument {
     /// What the target takes if the argument is left out. It is filled in before anything is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// What the operator vouches for: these values need no other proof, whoever the agent has them from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Value>,
+}
+
+impl Argument {
+    /// Whether the operator vouches for this value.
+    pub fn knows(&self, value: &Value) -> bool {
+        self.known.contains(value)
+    }
 }
 
 fn read_limit<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Decimal>, D::Error> {

@@ -84,6 +84,7 @@ impl Roles {
             limit: None,
             dialect: Default::default(),
             default: None,
+            known: Vec::new(),
         };
         let said = manifest.args.iter().map(|(name, argument)| (name.clone(), argument.clone()));
         let all = said.chain(guessed.map(|(name, class)| (name, bare(class))));
