@@ -221,6 +221,11 @@ impl OpenBatch {
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(LedgerError::TooLarge { bytes: bytes.len(), limit: ENTRY_BYTES_MAX });
         }
+        // Two fields of one name, in an event and around it, are written without a word.
+        debug_assert_eq!(
+            serde_json::from_slice::<Entry>(&bytes).map_err(|e| e.to_string()).as_ref(),
+            Ok(&entry)
+        );
         entry.apply(&mut self.group)?;
         self.leaves.push((leaf_hash(&bytes), at));
         let FoundBy { run, action, .. } = found_by(&entry);

@@ -266,7 +266,7 @@ fn write_rule(rule: Rule, batch: &mut OpenBatch) -> Written<Recorded<Ruling>> {
         idempotency_key: action.idempotency_key.clone(),
         offered: action.offered,
         definition: typed.map(|t| t.digest),
-        kind: typed.and_then(|t| t.kind()),
+        effect: typed.and_then(|t| t.kind()),
         compensates: action.compensates.clone(),
         problems: action.problems.clone(),
         bundle: bundle.hash(),

@@ -338,3 +338,27 @@ fn what_entries_commit_to_beside_them_is_not_taken_away() {
         "{refused}"
     );
 }
+
+#[test]
+fn a_call_of_an_action_with_cases_is_read_back_and_decided_again() {
+    let valve = json!([{
+        "name": "valve", "effect": "delete", "reversibility": "reversible", "severity": 2,
+        "arguments": {"type": "object", "required": ["turn"], "properties": {"turn": {"enum": ["show", "open", "scrap"]}}},
+        "cases": [{"when": {"turn": "show"}, "effect": "read"}, {"when": {"turn": "open"}, "effect": "write"}],
+    }]);
+    let keeper =
+        json!({"agent_id": "keeper", "allowed_actions": ["valve"], "auto_approve_threshold": "1.00"});
+    let mut all = sources();
+    all.push(Source { path: "actions/valve.json".into(), text: valve.to_string() });
+    all.push(Source { path: "agents/keeper.json".into(), text: keeper.to_string() });
+    let mut world = World::memory();
+    world.bundle =
+        std::sync::Arc::new(VettedBundle::load(all).unwrap_or_else(|p| panic!("{p:#?}")).into_bundle());
+    block_on(async {
+        let run = world.run_named("keeper", "run_a").await.unwrap();
+        for turn in ["show", "open", "scrap"] {
+            run.done("valve", json!({"turn": turn})).await;
+        }
+        audit(&world).await;
+    });
+}

@@ -217,7 +217,7 @@ pub struct Ruled {
     pub definition: Option<Digest>,
     /// What kind of change it makes, where the action has cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Effect>,
+    pub effect: Option<Effect>,
     /// The action that this one undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensates: Option<ActionId>,
@@ -732,7 +732,7 @@ impl Entry {
             undo: Undo::No,
             compensates: e.compensates.clone(),
             definition: e.definition,
-            kind: e.kind,
+            effect: e.effect,
             reported: false,
             position: self.position,
         };
@@ -747,7 +747,7 @@ impl Entry {
         }
         self.change_lineage(space, |run| run.calls += 1)?;
         if let Some(provenance) = &e.facts.provenance {
-            let key = keys::calls(&e.principal.run, &e.name, e.kind);
+            let key = keys::calls(&e.principal.run, &e.name, e.effect);
             space.put(key, provenance.earlier + 1);
             if let Some(PlanMatch::Step { step }) = provenance.plan {
                 self.change_run(space, |run| run.step = run.step.after(step))?;
@@ -842,7 +842,7 @@ impl Entry {
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         // What has not happened is none of those that were asked for.
         if action.counted && e.outcome == OutcomeKind::Failed && !is_doubtful && !e.may_have_acted {
-            let key = keys::calls(&action.run, &action.name, action.kind);
+            let key = keys::calls(&action.run, &action.name, action.effect);
             if let Some(calls) = space.find(key.clone())? {
                 space.put(key, calls.saturating_sub(1));
             }

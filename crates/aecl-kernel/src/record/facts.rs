@@ -353,7 +353,7 @@ pub struct ActionFact {
     pub definition: Option<Digest>,
     /// What kind of change it makes, where the action has cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Effect>,
+    pub effect: Option<Effect>,
     /// That it failed is the agent's own report, so it has given nothing back; somebody may still find out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reported: bool,

@@ -274,7 +274,7 @@ impl World {
             idempotency_key: action.idempotency_key.clone(),
             offered: action.offered,
             definition: action.typed.as_ref().map(|t| t.digest),
-            kind: action.typed.as_ref().and_then(|t| t.kind()),
+            effect: action.typed.as_ref().and_then(|t| t.kind()),
             compensates: action.compensates.clone(),
             problems: action.problems.clone(),
             bundle: self.bundle.hash(),
