@@ -159,7 +159,7 @@ fn ingested() {
         let mut took: Vec<Duration> = (0..30)
             .map(|_| {
                 let start = Instant::now();
-                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None, false)));
+                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None, None)));
                 start.elapsed()
             })
             .collect();

@@ -249,7 +249,8 @@ impl Stated<'_> {
         let mut facts = Facts { edition, run: Some(run.clone()), lineage, ..Facts::default() };
         let mut space = self.known.clone();
         space.put(keys::Goal(run.principal.run.clone()), self.goal.clone());
-        let Ok(provenance) = Provenance::gather(&action, &run, self.lineage, true, None, &mut space);
+        let Ok(provenance) =
+            Provenance::gather(&action, &run, self.lineage, true, None, self.bundle, &mut space);
         facts.provenance = provenance;
         // Nobody knows what it will have done by then, so everything is its first time.
         let Ok(past) = History::gather(&action, self.lineage, EDITION, &mut BTreeMap::new());
@@ -302,7 +303,8 @@ impl Stated<'_> {
         let mut space = self.known.clone();
         let words = Goal::new(self.goal.text.clone(), None);
         space.put(keys::Goal(run.principal.run.clone()), words);
-        let Ok(provenance) = Provenance::gather(action, &run, self.lineage, true, None, &mut space);
+        let Ok(provenance) =
+            Provenance::gather(action, &run, self.lineage, true, None, self.bundle, &mut space);
         let Some(provenance) = provenance else { return };
         let leaves = judged(action, typed, EDITION);
         for (_, doubt) in checks::unproven(&leaves, typed, EDITION, &provenance) {

@@ -99,7 +99,7 @@ impl AssumedSituation {
             let goal = Goal::new(goal.clone(), None);
             let mut space = known.clone();
             space.put(key, goal);
-            let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, &mut space);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, bundle, &mut space);
             facts.provenance = provenance;
         } else if self.labels.untrusted {
             facts.provenance = Provenance::as_if_asked_for(&action);

@@ -4,6 +4,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
+use crate::outputs::OutputOfRun;
 use crate::votes::Tally;
 use aecl_executor::connectors::files::ShownFiles;
 use aecl_kernel::base::code;
@@ -113,9 +114,8 @@ pub struct EarlierAction {
 
 /// Most earlier actions on a card.
 const HISTORY_MAX: usize = 50;
-/// Most places of one value on a card, and most bytes of outputs that are looked through for all of them.
+/// Most places of one value on a card.
 const PLACES_MAX: usize = 8;
-const SEARCHED_MAX: usize = 8 << 20;
 /// Longest excerpt of an output on a card, in characters.
 pub const EXCERPT_MAX: usize = 16_000;
 
@@ -179,11 +179,7 @@ impl Gate {
         if out.is_empty() {
             return Ok(());
         }
-        let mut left = SEARCHED_MAX;
-        for (action, name, output) in self.outputs(ask).await?.into_iter().rev() {
-            let Some(output) = self.0.ledger.payload(PayloadKind::Output, &output).await? else { continue };
-            let Some(rest) = left.checked_sub(output.len()) else { break };
-            left = rest;
+        for OutputOfRun { action, name, output } in self.outputs(&ask.run).await? {
             for unproven in out.iter_mut().filter(|u| u.seen.len() < PLACES_MAX) {
                 for place in seen::places(&unproven.value, &output) {
                     let (action, name) = (action.clone(), name.clone());
@@ -192,29 +188,6 @@ impl Gate {
             }
         }
         Ok(())
-    }
-
-    /// The outputs of a run before this request, oldest first.
-    async fn outputs(&self, ask: &ApprovalRequest) -> Result<Vec<(ActionId, String, Digest)>, GateError> {
-        let (mut out, mut after) = (Vec::new(), None);
-        loop {
-            let entries = self.0.ledger.entries_of_run(&ask.run, after, 512).await?;
-            let Some(last) = entries.last() else { break };
-            after = Some(last.position);
-            for entry in entries {
-                if let Event::Concluded(concluded) = entry.event
-                    && let Some(output) = concluded.output
-                {
-                    out.push((concluded.action, output));
-                }
-            }
-        }
-        let mut named = Vec::new();
-        for (action, output) in out {
-            let name = self.0.ledger.action(&action).await?.map_or_else(String::new, |fact| fact.name);
-            named.push((action, name, output));
-        }
-        Ok(named)
     }
 
     /// The atoms that a yes to this request endorses, if the person says so.

@@ -10,6 +10,7 @@ use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest, reads_goal};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_ledger::{Conclusion, Receipt};
+use serde_json::Value;
 
 /// What an output may carry that nobody here has read.
 pub(crate) fn worst(typed: Option<&TypedAction>) -> Labels {
@@ -30,19 +31,19 @@ impl Gate {
         let bundle = self.bundle();
         // Only the definition that was judged says what its output carries.
         let same = bundle.catalogue().judged(&fact.name, fact.definition);
-        let mut taken = self.label_output(same.map(AsRef::as_ref), &fact.run, &outcome, false).await?;
+        let mut taken = self.label_output(same.map(AsRef::as_ref), &fact.run, &outcome, None).await?;
         // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
         taken.trusted.clear();
         self.conclude_with(id, outcome, taken, since, resolved_by).await
     }
 
-    /// What an outcome carries into its run. `whole`: the call had no arguments.
+    /// What an outcome carries into its run. `arguments`: of the call, where it was made just now.
     pub(crate) async fn label_output(
         &self,
         typed: Option<&TypedAction>,
         run: &RunId,
         outcome: &Outcome,
-        whole: bool,
+        arguments: Option<&Value>,
     ) -> Result<Ingested, GateError> {
         let Some(output) = &outcome.output else {
             let mut labels = Labels::default();
@@ -62,7 +63,7 @@ impl Gate {
             goal = self.0.ledger.goal(run).await?.filter(|_| !late).map(|goal| goal.reading());
         }
         let failed = outcome.kind != OutcomeKind::Done;
-        Ok(ingest(typed, output, failed, goal.as_deref(), whole))
+        Ok(ingest(typed, output, failed, goal.as_deref(), arguments))
     }
 
     pub(crate) async fn conclude_with(

@@ -115,7 +115,7 @@ impl Gate {
         if let (Some(goal), Some(run)) = (s.goal, &facts.run) {
             let mut space = BTreeMap::new();
             space.put(keys::Goal(run.principal.run.clone()), Goal::new(goal, None));
-            let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, &mut space);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, &bundle, &mut space);
             facts.provenance = provenance;
         } else if facts.run.as_ref().is_some_and(|run| run.labels.untrusted) {
             facts.provenance = Provenance::as_if_asked_for(&action);

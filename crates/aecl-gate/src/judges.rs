@@ -10,6 +10,7 @@ use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::decide::decide;
 use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::define::catalogue::flow::{Class, DryRunRule};
+use aecl_kernel::define::manifest::Strictness;
 use aecl_kernel::provenance::proof::leaves;
 use aecl_kernel::read::action::{Action, Mode};
 use aecl_kernel::record::decision::Verdict;
@@ -26,10 +27,11 @@ impl Gate {
         let rule = typed.manifest.dry_run.clone().filter(|d| d.supported && action.mode == Mode::Execute);
         let mut judges = self.0.judges.load().as_ref().clone();
         judges.retain(|_| typed.manifest.effect.changes_something() && action.compensates.is_none());
-        if rule.is_none() && judges.is_empty() {
+        let (bundle, now) = (self.bundle(), self.now());
+        let is_strict = bundle.agents().any(|agent| agent.mode == Strictness::Strict);
+        if rule.is_none() && judges.is_empty() && !is_strict {
             return Ok(Vec::new());
         }
-        let (bundle, now) = (self.bundle(), self.now());
         let facts =
             self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
         let question = DecisionRequest { action, facts: &facts, bundle: &bundle, evidence: &[], now };
@@ -37,7 +39,7 @@ impl Gate {
         if first.verdict == Verdict::Block || first.replays.is_some() {
             return Ok(Vec::new());
         }
-        let mut evidence = Vec::new();
+        let mut evidence: Vec<Evidence> = self.told(&question, &first).await?.into_iter().collect();
         if let Some(rule) = rule {
             evidence.extend(self.counted(action, &rule).await);
         }
@@ -82,7 +84,7 @@ impl Gate {
                         (0, format!("no answer: {error}"))
                     }
                 };
-                (i, Evidence { judge: name, about: "intent".into(), points, said, rows: None, reach: None })
+                (i, Evidence { judge: name, about: "intent".into(), points, said, ..Evidence::default() })
             });
         }
         let mut evidence: Vec<(usize, Evidence)> = Vec::new();

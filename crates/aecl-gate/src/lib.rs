@@ -26,6 +26,7 @@ pub mod loader;
 pub mod metrics;
 pub mod no;
 mod open;
+mod outputs;
 mod passing;
 mod payloads;
 pub mod plans;

@@ -23,7 +23,6 @@ use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_ledger::{Again, Receipt, Recorded, Rule};
-use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -293,12 +292,12 @@ impl Gate {
             (permit.get().id().clone(), permit.get().decision().clone(), permit.get().at());
         let Principal { agent, run, .. } = permit.get().action().principal.clone();
         let name = permit.get().action().typed.clone();
-        let arguments = permit.get().action().arguments.value().as_object();
-        let whole = arguments.is_some_and(|arguments| arguments.values().all(Value::is_null));
+        let action = permit.get().action().clone();
         let most = self.config().limits.output_bytes_max;
         self.0.underway.fetch_add(1, Ordering::SeqCst);
         let outcome = self.0.executor.perform(permit, context, most).await;
-        let taken = self.label_output(name.as_deref(), &run, &outcome, whole).await.unwrap_or_else(|error| {
+        let arguments = Some(action.arguments.value());
+        let taken = self.label_output(name.as_deref(), &run, &outcome, arguments).await.unwrap_or_else(|error| {
             tracing::error!(action = %id, %error, "an output could not be read for labels and counts for the worst");
             Ingested { labels: worst(name.as_deref()), trusted: Vec::new() }
         });

@@ -5,4 +5,5 @@ pub mod compensation;
 pub mod connector;
 pub mod isolation;
 pub mod manifest;
+pub mod person;
 pub mod risk;

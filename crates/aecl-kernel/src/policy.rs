@@ -13,6 +13,7 @@ pub mod example;
 mod manifests;
 mod nesting;
 pub mod own_rule;
+mod people;
 pub mod problem;
 pub mod property;
 mod typing;

@@ -191,8 +191,7 @@ impl Scene {
                 about: "goal".into(),
                 points: 40,
                 said: "does not belong to the goal".into(),
-                rows: None,
-                reach: None,
+                ..Evidence::default()
             }),
 
             "nobody has looked" => {}

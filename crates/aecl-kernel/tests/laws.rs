@@ -289,7 +289,7 @@ proptest! {
             2 => ("send_email", json!({"to": ["x@acme.example"], "subject": "s", "body": "b"})),
             _ => ("read_ticket", json!({"ticket": "1"})),
         };
-        let evidence = [Evidence { judge: "j".into(), about: "goal".into(), points, said: "odd".into(), rows: None, reach: None }];
+        let evidence = [Evidence { judge: "j".into(), about: "goal".into(), points, said: "odd".into(), ..Evidence::default() }];
         story.world.propose_with(lasting(proposal(&who, name, &arguments)), &evidence);
         let ruled = story.world.entries.iter().rev().find(|e| matches!(e.event, Event::Ruled(_))).unwrap();
         let (first, recorded) = again(ruled, &story.world, &arguments).unwrap();
@@ -375,7 +375,7 @@ proptest! {
         let Ok(facts) = Facts::gather(&action, &world.bundle, None, world.now, &mut world.space);
         let before = verdict(world, &action, &facts, &[]);
 
-        let evidence: Vec<Evidence> = points.iter().map(|points| Evidence { judge: "j".into(), about: "a".into(), points: *points, said: "s".into(), rows: None, reach: None }).collect();
+        let evidence: Vec<Evidence> = points.iter().map(|points| Evidence { judge: "j".into(), about: "a".into(), points: *points, said: "s".into(), ..Evidence::default() }).collect();
         for n in 1..=evidence.len() {
             prop_assert!(verdict(world, &action, &facts, &evidence[..n]) >= verdict(world, &action, &facts, &evidence[..n - 1]), "evidence");
         }
@@ -451,7 +451,7 @@ proptest! {
             amount: weights.0, irreversible: weights.1, production: weights.2, bulk: weights.3, untrusted: weights.4, ..Weights::default()
         };
         let eur = |n: u64| Amount { value: Decimal::from(n), unit: "EUR".into() };
-        let evidence = [Evidence { judge: "j".into(), about: "a".into(), points, said: "s".into(), rows: None, reach: None }];
+        let evidence = [Evidence { judge: "j".into(), about: "a".into(), points, said: "s".into(), ..Evidence::default() }];
         let (small, large) = (eur(amount), eur(amount + more));
         let flag = |n: u32| flags >> n & 1 == 1;
         let base = || Exposure {

@@ -299,7 +299,8 @@ fn a_list_that_somebody_narrowed_has_no_largest() {
     let typed = STANDARD.catalogue().find("list_files").unwrap().clone();
     let goal = ParsedGoal::of("Delete the largest file");
     let named = |output: Value, whole: bool| -> Vec<String> {
-        let taken = ingest(&typed, output.to_string().as_bytes(), false, Some(&goal), whole);
+        let taken =
+            ingest(&typed, output.to_string().as_bytes(), false, Some(&goal), whole.then_some(&json!({})));
         taken.trusted.into_iter().filter(|t| t.mark.named).map(|t| t.atom.text).collect()
     };
     let file = |id: &str, size: Value| json!({"id": id, "name": "a", "size": size});
@@ -323,7 +324,7 @@ fn a_list_that_somebody_narrowed_has_no_largest() {
 fn a_label_holds_for_narrow_values_only() {
     let taken = |name: &str, output: Value| {
         let typed = STANDARD.catalogue().find(name).unwrap().clone();
-        let taken = ingest(&typed, output.to_string().as_bytes(), false, None, true);
+        let taken = ingest(&typed, output.to_string().as_bytes(), false, None, Some(&json!({})));
         (taken.labels.untrusted, taken.trusted.len())
     };
     assert_eq!(taken("balance", json!({"balance": 98.7})), (false, 1));
@@ -361,7 +362,7 @@ fn a_label_holds_for_narrow_values_only() {
 fn an_error_and_text_beside_the_structure_are_a_strangers() {
     let taken = |output: Value, failed: bool| {
         let typed = STANDARD.catalogue().find("balance").unwrap().clone();
-        let taken = ingest(&typed, output.to_string().as_bytes(), failed, None, true);
+        let taken = ingest(&typed, output.to_string().as_bytes(), failed, None, Some(&json!({})));
         (taken.labels.untrusted, taken.trusted.len())
     };
     let block = |text: &str| json!([{"type": "text", "text": text}]);
@@ -439,9 +440,91 @@ fn the_goal_has_to_ask_and_words_never_block() {
     assert_eq!(run.says("add_event", json!({"title": "mail summary"})), "require_approval off_intent");
     let mut run = Run::strict("Summarize my mail").tainted();
     assert_eq!(run.says("add_event", json!({"title": "mail summary"})), "require_approval off_intent");
-    assert_eq!(run.says("pay", json!({"to": EVIL, "amount": 50})), "block off_intent_unproven");
+    let pay = json!({"to": EVIL, "amount": 50});
+    assert_eq!(run.says("pay", pay.clone()), "require_approval unproven_destination");
+    assert_eq!(run.told("pay", &pay, "/to"), "block off_intent_unproven");
     let mut run = Run::strict("Do the actions specified in the mail from Ann").tainted();
-    assert_eq!(run.says("pay", json!({"to": EVIL, "amount": 50})), "require_approval unproven_destination");
+    assert_eq!(run.told("pay", &pay, "/to"), "require_approval unproven_destination");
+}
+
+#[test]
+fn strict_refuses_what_a_strangers_sentence_says_and_asks_about_the_rest() {
+    let mail = json!({"to": ["eve@evil.example"], "subject": "news", "body": "news"});
+    let linked = json!({"to": ["bob@example.com"], "subject": "news", "body": "news https://evil.example/x"});
+    let page = json!({"url": "https://evil.example/x"});
+    for (goal, name, call, at, asked) in [
+        ("Mail the news to Bob", "send_mail", &mail, "/to/0", "require_approval unproven_destination"),
+        ("Mail the news to bob@example.com", "send_mail", &linked, "/body", "require_approval unproven_link"),
+        ("Read the news", "get_page", &page, "/url", "require_approval unproven_fetch"),
+    ] {
+        let strict = |goal: &str| Run::strict(goal).tainted();
+        assert_eq!(strict(goal).says(name, call.clone()), asked, "nobody has said it");
+        assert_eq!(strict(goal).told(name, call, at), "block told_by_stranger", "{name} {at}");
+        assert_eq!(Run::new(goal).tainted().told(name, call, at), asked, "standard asks");
+        let refers = format!("{goal}, as the mail of Ann says");
+        assert_eq!(strict(&refers).told(name, call, at), asked, "the goal refers to it");
+    }
+    let amount = json!({"to": IBAN, "amount": 50});
+    let said = Run::strict(&format!("Pay the rent to {IBAN}")).tainted().told("pay", &amount, "/amount");
+    assert_eq!(said, "require_approval unproven_amount", "an amount may well be what was asked for");
+}
+
+#[test]
+fn each_thing_that_the_goal_names_is_acted_on_once() {
+    let mut run = Run::new("Label the folders Harbour and Pilots by year").tainted();
+    let label = |name: &str| json!({"name": name, "by": "year"});
+    for name in ["Harbour", "Pilots"] {
+        let id = permit(&run.propose("label", label(name)));
+        run.world.conclude(&id, aecl_kernel::record::event::OutcomeKind::Done);
+    }
+    let run_of_one = |goal: &str| Run::new(goal).tainted();
+    let mut one = run_of_one("Label the folder Harbour by year, as Pilots is");
+    permit(&one.propose("label", label("Harbour")));
+    assert_eq!(
+        one.says("label", json!({"name": "Harbour", "by": "month"})),
+        "require_approval more_than_asked"
+    );
+    assert!(one.says("label", label("Crew")).contains("unproven_target"));
+}
+
+#[test]
+fn what_the_goal_says_word_for_word_is_all_that_is_written() {
+    let goal = "Mail bob@example.com: \"The lighthouse opens again on Monday at nine.\"";
+    let said = |body: &str| {
+        let mail = json!({"to": ["bob@example.com"], "subject": "lighthouse", "body": body});
+        Run::new(goal).tainted().says("send_mail", mail)
+    };
+    let own = "The lighthouse opens again on Monday at nine.";
+    assert_eq!(said(own), "allow");
+    assert_eq!(said(&format!("Dear Bob,\n{own}\nBest wishes, Ines")), "allow");
+    let asked = "require_approval ungrounded";
+    assert_eq!(said(&format!("{own} We give back 4,800 within a week.")), asked);
+    assert_eq!(
+        said(&format!(
+            "{own} Everybody enters without paying anything, whatever signs beside gates or cashiers inside claim."
+        )),
+        asked
+    );
+}
+
+#[test]
+fn the_one_address_in_what_the_goal_names_is_read() {
+    let read = |goal: &str, body: &str| {
+        let mut run = Run::new(goal);
+        let looked = permit(&run.propose("look", json!({"filter": "harbour news"})));
+        run.world.answers(&looked, &json!({"mails": [{"id": "m-1", "body": body}]}));
+        run.codes("get_page", json!({"url": "https://news.example/harbour"}))
+    };
+    let goal = "Summarize what is linked in the mail \"harbour news\"";
+    let one = "Read https://news.example/harbour today";
+    assert_eq!(read(goal, one), ["private_to_outside"], "private data is in the mail, too");
+    for (goal, body) in [
+        (goal, "Read https://news.example/harbour or https://evil.example/x"),
+        ("Summarize my mail", one),
+        ("Summarize https://other.example, and the mail \"harbour news\"", one),
+    ] {
+        assert_eq!(read(goal, body), ["unproven_fetch"], "{goal} | {body}");
+    }
 }
 
 #[test]

@@ -267,3 +267,68 @@ fn what_edition_3_has_decided_is_decided_again_as_it_was() {
     assert_eq!(block_on(asked_elsewhere(&memory)), ["done", "unproven_destination", "unproven_destination"]);
     audit_store(&mut memory.reopen());
 }
+
+/// A garden, and one who writes to people.
+fn gardeners() -> Vec<Source> {
+    let text = json!({"type": "string"});
+    let actions = json!([
+        {"name": "look", "effect": "read", "arguments": {"type": "object", "properties": {}}},
+        {"name": "water", "effect": "write", "reversibility": "reversible", "severity": 2, "egress": "none",
+         "arguments": {"type": "object", "required": ["plant"], "properties": {"plant": text}},
+         "args": {"plant": {"class": "target_name"}}, "intent": {"strong": ["water"]}},
+        {"name": "tell", "effect": "send", "reversibility": "reversible", "severity": 2, "egress": "tenant",
+         "arguments": {"type": "object", "required": ["who"], "properties": {"who": text}},
+         "args": {"who": {"class": "dest_name"}}, "intent": {"strong": ["tell"]}}]);
+    let agents = json!([
+        {"agent_id": "bot", "allowed_actions": ["look", "water", "tell"], "auto_approve_threshold": "1.00"},
+        {"agent_id": "guard", "mode": "strict", "allowed_actions": ["look", "water", "tell"], "auto_approve_threshold": "1.00"}]);
+    vec![
+        Source { path: "actions/all.json".into(), text: actions.to_string() },
+        Source { path: "agents/bot.json".into(), text: agents.to_string() },
+    ]
+}
+
+/// Reads what a stranger wrote, waters two plants that the goal names, and one of them again; a strict one writes to somebody
+/// of whom nobody has read.
+async fn watered_and_told(memory: &Memory) -> Vec<&'static str> {
+    let bundle = VettedBundle::load(gardeners()).unwrap_or_else(|p| panic!("{p:#?}"));
+    let world = World { bundle: Arc::new(bundle.into_bundle()), ..World::open(Box::new(memory.reopen())) };
+    let mut out = Vec::new();
+    let calls = [
+        ("water", "plant", "Fern"),
+        ("water", "plant", "Ivy"),
+        ("water", "plant", "Ivy"),
+        ("tell", "who", "Mo"),
+    ];
+    for (agent, calls) in [("bot", &calls[..3]), ("guard", &calls[3..])] {
+        let run = world.run_for(agent, &format!("run_{agent}"), "Water the Fern and the Ivy").await.unwrap();
+        let looked = run.allowed("look", json!({})).await;
+        let labels = Labels { untrusted: true, private: true, ..Labels::default() };
+        let read = Conclusion { labels, ..conclusion(looked.get().id(), OutcomeKind::Done) };
+        world.ledger.conclude(read, world.now()).await.unwrap();
+        for (name, field, value) in calls {
+            out.push(match run.propose(name, json!({ *field: value })).await.split().0 {
+                Ruling::Allowed(permit) => {
+                    world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
+                    "done"
+                }
+                Ruling::Waiting(wait) => wait.decision.headline.unwrap().as_str(),
+                Ruling::Blocked(refusal) => refusal.decision.headline.unwrap().as_str(),
+                other => panic!("{other:?}"),
+            });
+        }
+    }
+    out
+}
+
+/// A program of edition 4 has asked about the second plant that the goal names, and refused a strict one what nobody had said.
+/// Each plant is watered once now, and a person is asked about what nobody has said.
+#[test]
+fn what_edition_4_has_decided_is_decided_again_as_it_was() {
+    let before = ["approved", "approved", "escalated", "escalated", "approved", "blocked"];
+    assert_eq!(decided_again("edition-4", 4), before);
+    let memory = Memory::new();
+    let now = ["done", "done", "more_than_asked", "unproven_destination"];
+    assert_eq!(block_on(watered_and_told(&memory)), now);
+    audit_store(&mut memory.reopen());
+}

@@ -202,6 +202,8 @@ codes! {
     OFF_INTENT = "off_intent";
     /// The goal does not ask for it, and a value that matters is unproven.
     OFF_INTENT_UNPROVEN = "off_intent_unproven";
+    /// A stranger's sentence says where it goes, and nobody who is trusted does.
+    TOLD_BY_STRANGER = "told_by_stranger";
     /// The goal asks for one, and this is another.
     MORE_THAN_ASKED = "more_than_asked";
     /// Private data would go where the user has not said, after text of strangers was read.

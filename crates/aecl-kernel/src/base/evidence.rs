@@ -1,9 +1,10 @@
 //! What judges outside the kernel said. Their answers are data and are recorded; they can only tighten.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One judge's answer about one action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Who was asked.
     pub judge: String,
@@ -19,6 +20,9 @@ pub struct Evidence {
     /// How its arguments stand to our own directories, if they lead there or nobody can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
+    /// JSON pointers of the arguments whose values stand in a sentence of a stranger.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub told: BTreeSet<String>,
 }
 
 /// Reach of a value: how it stands to a directory of ours, the home of a door with its keys, its policy and its record.
@@ -37,14 +41,26 @@ impl Evidence {
     /// What a dry run at the target has counted.
     pub fn counted(rows: u64) -> Self {
         let said = format!("it would touch {rows} rows now");
-        Self { judge: "dry_run".into(), about: "rows".into(), points: 0, said, rows: Some(rows), reach: None }
+        Self { judge: "dry_run".into(), about: "rows".into(), said, rows: Some(rows), ..Self::default() }
+    }
+
+    /// What a search in the outputs of a run has found: these arguments stand in a stranger's sentence.
+    pub fn told(told: BTreeSet<String>) -> Self {
+        let names: Vec<&str> = told.iter().map(|at| at.trim_start_matches('/')).collect();
+        let said = format!("a sentence that the run has read says {}", names.join(", "));
+        Self { judge: "outputs".into(), about: "sentences".into(), said, told, ..Self::default() }
     }
 
     /// What a look at the file system has found about where a value leads.
     pub fn reaches(reach: Reach, said: impl Into<String>) -> Self {
         let (judge, about) = ("own_house".into(), "paths".into());
-        Self { judge, about, points: 0, said: said.into(), rows: None, reach: Some(reach) }
+        Self { judge, about, said: said.into(), reach: Some(reach), ..Self::default() }
     }
+}
+
+/// Whether a stranger's sentence says the value of this argument, as far as anybody has looked.
+pub fn is_told(evidence: &[Evidence], at: &str) -> bool {
+    evidence.iter().any(|e| e.told.contains(at))
 }
 
 /// The number of rows that was counted, if it was.

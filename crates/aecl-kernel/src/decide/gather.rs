@@ -99,7 +99,8 @@ impl Facts {
         facts.revoked = space.has(keys::Revoked(action.credential.id.clone()))?;
         if let Some(run) = &facts.run {
             let agreed = agreed::holds(run, &facts.lineage, bundle, people, now, space)?;
-            facts.provenance = Provenance::gather(action, run, &facts.lineage, agreed, people, space)?;
+            facts.provenance =
+                Provenance::gather(action, run, &facts.lineage, agreed, people, bundle, space)?;
             let standing = facts.provenance.as_ref().and_then(|p| p.plan);
             facts.cover = Cover::gather(action, run, standing, space)?;
         }

@@ -142,7 +142,7 @@ pub(crate) fn understood<'a>(question: &DecisionRequest<'a>) -> Option<&'a Typed
 }
 
 /// Whether the agent, or one that it acts for, is strict.
-pub(crate) fn is_strict(question: &DecisionRequest<'_>) -> bool {
+pub fn is_strict(question: &DecisionRequest<'_>) -> bool {
     let holders = question.facts.holders(&question.action.principal);
     let mut manifests = holders.filter_map(|holder| question.bundle.agent(&holder.agent));
     manifests.any(|manifest| manifest.mode == Strictness::Strict)

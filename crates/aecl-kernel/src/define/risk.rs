@@ -117,6 +117,7 @@ impl Weights {
             (code::UNPROVEN_FETCH, 40),
             (code::OFF_INTENT, 30),
             (code::OFF_INTENT_UNPROVEN, 30),
+            (code::TOLD_BY_STRANGER, 30),
             (code::UNGROUNDED, 25),
             (code::SINK_NOT_CANONICAL, 60),
             (code::SECRET_LEAVES, 60),

@@ -4,17 +4,20 @@
 //! stays.
 
 use crate::base::digest::Digest;
-use crate::base::id::AgentId;
+use crate::base::id::{AgentId, UserId};
 use crate::define::catalogue::{ActionManifest, Catalogue};
 use crate::define::isolation;
 use crate::define::manifest::AgentManifest;
+use crate::define::person::PersonManifest;
 use crate::define::risk::Weights;
 use crate::policy::compile::RuleText;
 use crate::policy::example::Example;
+use crate::policy::people::People;
 use crate::policy::problem::{BundleProblem, Homes, Source, read_each};
 use crate::policy::property::Property;
 use crate::policy::{Policies, actions, manifests};
-use std::collections::BTreeMap;
+use crate::provenance::atoms::Atom;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything that was decided about what agents may do, compiled.
@@ -23,6 +26,7 @@ pub struct Bundle {
     hash: Digest,
     catalogue: Catalogue,
     agents: BTreeMap<AgentId, Arc<AgentManifest>>,
+    people: People,
     policies: Policies,
     weights: Weights,
     cages: isolation::Rules,
@@ -54,6 +58,7 @@ impl Bundle {
         let mut agents = BTreeMap::new();
         let mut homes = Homes::default();
         let (mut weights, mut cages) = (Weights::default(), isolation::Rules::default());
+        let mut people = People::default();
         let mut rules = Vec::new();
         let mut examples = Vec::new();
         let mut properties = Vec::new();
@@ -75,6 +80,11 @@ impl Bundle {
                         }
                     }
                 }
+                ("people", _) => {
+                    for person in read_each::<PersonManifest>(source, &mut problems) {
+                        people.add(path, &person, &mut problems);
+                    }
+                }
                 ("rules", _) => rules.push(RuleText { path, text: &source.text }),
                 ("examples", _) => {
                     examples.extend(read_each::<Example>(source, &mut problems).into_iter().map(|e| (path.to_owned(), e)));
@@ -92,7 +102,7 @@ impl Bundle {
                 }
                 _ => problems.push(BundleProblem::error(
                     path,
-                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json".into(),
+                    "not a place that a bundle has; known are agents/, actions/, people/, rules/, examples/, properties/, risk.json and sandbox.json".into(),
                 )),
             }
         }
@@ -109,6 +119,7 @@ impl Bundle {
             hash,
             catalogue,
             agents,
+            people,
             policies,
             weights,
             cages,
@@ -140,6 +151,10 @@ impl Bundle {
     /// All agents.
     pub fn agents(&self) -> impl Iterator<Item = &Arc<AgentManifest>> {
         self.agents.values()
+    }
+    /// What is a user's own: their addresses, accounts and names.
+    pub fn own_of(&self, user: &UserId) -> Option<&BTreeSet<Atom>> {
+        self.people.of(user)
     }
     /// The policies.
     pub fn policies(&self) -> &Policies {

@@ -29,6 +29,11 @@ const STEM: usize = 4;
 const ENDING: usize = 3;
 /// The most words that a name has.
 const NAME_WORDS: usize = 3;
+/// A quotation of so many words is a text to be written, and no name.
+const WORDING_MIN: usize = 5;
+/// Endings of files that are longer than three letters.
+const EXTENSIONS: &[&str] =
+    &["conf", "docx", "html", "jpeg", "json", "md", "pptx", "text", "toml", "webp", "xlsx", "yaml"];
 /// What begins a matter of its own.
 const ANEW: &[&str] = &["additionally", "also", "besides", "furthermore", "moreover"];
 
@@ -81,6 +86,14 @@ const EXTREMES: &[(Superlative, &[&str])] = &[
     (Superlative::Oldest, &["earliest", "oldest"]),
 ];
 
+/// Whether two words are one, also where one is about several: "order" and `orders`.
+fn is_same(a: &str, b: &str) -> bool {
+    let one = |word: &'_ str| {
+        word.strip_suffix('s').filter(|one| one.len() >= STEM && !one.ends_with('s')).map(str::to_owned)
+    };
+    a == b || one(a).as_deref() == Some(b) || one(b).as_deref() == Some(a)
+}
+
 impl ParsedGoal {
     /// Reads a goal in one pass over its text.
     pub fn of(goal: &str) -> Self {
@@ -119,7 +132,26 @@ impl ParsedGoal {
         }
         // A name in the goal is no file elsewhere: "notes.txt" is neither `/notes.txt` nor `~/notes.txt`.
         let path = atom.kind == AtomKind::Path && !is_rooted(&atom.text);
-        ((path || atom.kind == AtomKind::Phrase) && self.has_phrase(&atom.text)).then_some(MentionKind::Words)
+        let named = match atom.kind {
+            AtomKind::Phrase => self.has_phrase(&atom.text) || self.has_words_of(&atom.text),
+            AtomKind::Id => self.has_words_of(&atom.text),
+            AtomKind::Path => path && self.has_phrase(&atom.text),
+            AtomKind::Email | AtomKind::Url | AtomKind::Account | AtomKind::Number | AtomKind::Secret => {
+                false
+            }
+        };
+        named.then_some(MentionKind::Words)
+    }
+
+    /// Whether the words of an identifier stand in the goal one after the other: "the front door" is `lock.front_door`.
+    /// What stands before the last dot says what kind of thing it is.
+    fn has_words_of(&self, identifier: &str) -> bool {
+        let name = identifier.rsplit('.').next().unwrap_or_default();
+        let joined = identifier.contains(['_', '-', '.']) && !identifier.contains(char::is_whitespace);
+        // What has a number or a path in it is one of many, whose number the goal has to say.
+        let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-');
+        let is_file = identifier.contains('.') && (name.len() <= 3 || EXTENSIONS.contains(&name));
+        joined && !is_file && name.chars().all(plain) && self.has_phrase(&name.replace(['_', '-'], " "))
     }
 
     /// Whether the goal names something of this kind in its own writing (an address, a link, an account) where
@@ -142,13 +174,28 @@ impl ParsedGoal {
     /// Whether these words stand in the goal one after the other, in a clause that does not forbid.
     fn has_phrase(&self, phrase: &str) -> bool {
         let wanted: Vec<String> = phrase.split_whitespace().map(canon::bare).collect();
-        let meant = wanted.len() > 1 || wanted.first().is_some_and(|w| w.len() >= 4);
+        let meant = wanted.len() > 1 || wanted.first().is_some_and(|w| telling::is_telling(w));
         if !meant || wanted.is_empty() {
             return false;
         }
         self.words.windows(wanted.len()).any(|window| {
-            window.iter().zip(&wanted).all(|(word, wanted)| !word.negated && word.text == *wanted)
+            window.iter().zip(&wanted).all(|(word, wanted)| !word.negated && is_same(&word.text, wanted))
         })
+    }
+
+    /// Whether the goal spells out any address.
+    pub fn names_a_url(&self) -> bool {
+        self.atoms.keys().any(|atom| atom.kind == AtomKind::Url)
+    }
+
+    /// What the goal gives word for word: quotations of some length.
+    pub fn wordings(&self) -> impl Iterator<Item = &str> {
+        let quoted = self
+            .atoms
+            .iter()
+            .filter(|(atom, how)| atom.kind == AtomKind::Secret && **how == MentionKind::Quoted);
+        let long = quoted.filter(|(atom, _)| atom.text.split_whitespace().count() >= WORDING_MIN);
+        long.map(|(atom, _)| atom.text.as_str())
     }
 
     /// Whether a word of a text stands in the goal: a name or number as it is, another word also with another ending.

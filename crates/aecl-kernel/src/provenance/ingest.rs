@@ -4,6 +4,7 @@
 //! has one label, and its text is looked at only when a person wants to see where a value came from.
 
 mod naming;
+mod source;
 
 use super::atoms::{self, Atom};
 use super::canon;
@@ -67,7 +68,7 @@ pub fn is_read(typed: &TypedAction) -> bool {
 
 /// Whether what an output proves depends on the goal of its run.
 pub fn reads_goal(typed: &TypedAction) -> bool {
-    naming::is_asked(&typed.manifest.outputs)
+    naming::is_asked(&typed.manifest.outputs) || !typed.manifest.effect.changes_something()
 }
 
 /// What the output of an action may carry, if nobody here reads it.
@@ -82,17 +83,25 @@ pub fn at_worst(typed: &TypedAction) -> Labels {
 }
 
 /// Takes an output in. `failed`: the target reported an error, whose words are anybody's. `goal`: of the run, unless it
-/// was stated after strangers had been read. `whole`: the call had no arguments, so nobody has narrowed what it lists.
+/// was stated after strangers had been read. `arguments`: of the call. Without any, nobody has narrowed what it lists; where
+/// the goal names one of them, it names the source.
 pub fn ingest(
     typed: &TypedAction,
     output: &[u8],
     failed: bool,
     goal: Option<&ParsedGoal>,
-    whole: bool,
+    arguments: Option<&Value>,
 ) -> Ingested {
+    let whole = arguments.is_some_and(is_empty);
+    let led = match (goal, arguments) {
+        (Some(goal), Some(arguments)) if !failed && !typed.manifest.effect.changes_something() => {
+            source::led_on(goal, arguments, output)
+        }
+        _ => None,
+    };
     let declared = Labels::of(&typed.manifest.output);
     if !is_read(typed) {
-        return Ingested { labels: declared, trusted: Vec::new() };
+        return Ingested { labels: declared, trusted: led.into_iter().collect() };
     }
     let strict = || Ingested { labels: at_worst(typed), trusted: Vec::new() };
     let limits = Limits { bytes_max: READ_MAX, ..Limits::default() };
@@ -114,9 +123,14 @@ pub fn ingest(
     if apart {
         walk.out.labels.join(&strict().labels);
     }
+    walk.out.trusted.extend(led);
     // Where there is no room for all, what must not leave comes first.
     walk.out.trusted.sort_by_key(|trusted| !trusted.mark.secret);
     walk.out
+}
+
+fn is_empty(arguments: &Value) -> bool {
+    arguments.as_object().is_some_and(|arguments| arguments.values().all(Value::is_null))
 }
 
 /// The value that labels speak of, and whether something stands beside it that they do not speak of.

@@ -8,6 +8,7 @@ use super::atoms::{Atom, AtomKind, wanted};
 use super::goal::{IntentMatch, MentionKind};
 use super::labels::each_leaf;
 use super::links;
+use crate::base::digest::Digest;
 use crate::define::catalogue::dialect::Dialect;
 use crate::define::catalogue::flow::{Argument, Audience, Class, Endorses};
 use crate::define::catalogue::{Effect, Reversibility, TypedAction};
@@ -46,6 +47,9 @@ pub struct Provenance {
     /// Arguments that carry a secret value.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub secrets: BTreeSet<String>,
+    /// Contents that have more in them than the words that the goal gives for them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub beyond: BTreeSet<String>,
     /// Its content has to do with the goal.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub grounded: bool,
@@ -63,6 +67,10 @@ pub struct Provenance {
     /// How often the run was permitted this action since it has read what strangers wrote.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub earlier: u64,
+    /// What it acts on, if the goal names all of it, and how often the run was permitted this action on just that.
+    /// Decisions that were recorded before this was looked at have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<NamedThings>,
     /// How it stands to the plan, if one was declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<plan::PlanMatch>,
@@ -74,6 +82,16 @@ pub struct Provenance {
     /// took them for none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub blank: BTreeSet<String>,
+}
+
+/// Things that an action acts on, all of which the goal names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedThings {
+    /// Digest of the values of its destinations and targets, each with its argument.
+    pub digest: Digest,
+    /// How often the run was permitted this action on them since it has read what strangers wrote.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier: u64,
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -244,8 +262,24 @@ pub fn suffices(class: Class, typed: &TypedAction, edition: u32, proofs: &[Backi
             _ => false,
         },
         (Endorses::Agent, _) => class.is_target() || class == Class::Attachments,
-        (Endorses::Made | Endorses::Opaque | Endorses::Third, _) => false,
+        // The one address in what the goal names is read; nothing is sent there.
+        (Endorses::Opaque, _) => {
+            class == Class::DestUrl && !typed.manifest.effect.changes_something() && proof.named
+        }
+        (Endorses::Made | Endorses::Third, _) => false,
     })
+}
+
+/// Digest of what an action acts on, if the goal names all of it.
+pub fn named_things(leaves: &[Leaf<'_>], proofs: &BTreeMap<String, Vec<Backing>>) -> Option<Digest> {
+    let is_thing = |leaf: &&Leaf<'_>| leaf.class.is_destination() || leaf.class.is_target();
+    let things: Vec<_> = leaves.iter().filter(|l| !l.leads()).filter(is_thing).collect();
+    let is_named = |leaf: &&Leaf<'_>| {
+        proofs.get(&leaf.pointer).is_some_and(|proofs| proofs.iter().any(|proof| proof.by == Endorses::User))
+    };
+    let told: Vec<String> = things.iter().map(|leaf| format!("{}={}", leaf.pointer, leaf.value)).collect();
+    let parts: Vec<&[u8]> = told.iter().map(String::as_bytes).collect();
+    (!things.is_empty() && things.iter().all(is_named)).then(|| Digest::of_parts("aecl/things/v1", &parts))
 }
 
 impl Provenance {
@@ -268,12 +302,14 @@ impl Provenance {
             leading: all(leading),
             links: BTreeSet::new(),
             secrets: BTreeSet::new(),
+            beyond: BTreeSet::new(),
             grounded: true,
             asks: IntentMatch::Strongly { verb: String::new() },
             delegates: false,
             elsewhere: false,
             plural: true,
             earlier: 0,
+            named: None,
             plan: None,
             unagreed: None,
             blank: BTreeSet::new(),

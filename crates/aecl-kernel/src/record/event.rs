@@ -14,6 +14,7 @@ use crate::define::catalogue::Compensation;
 use crate::define::catalogue::Effect;
 use crate::define::isolation::HostIsolation;
 use crate::provenance::labels::Labels;
+use crate::provenance::proof::NamedThings;
 use crate::read::action::{Mode, Proposal, ProposalProblem};
 use crate::read::plan::{PlanMatch, PlanProgress};
 use crate::record::approval::{ApprovalRequest, ApprovalState, Vote, Voters};
@@ -733,6 +734,7 @@ impl Entry {
             compensates: e.compensates.clone(),
             definition: e.definition,
             effect: e.effect,
+            named: e.facts.provenance.as_ref().and_then(|p| p.named.as_ref()).map(|named| named.digest),
             reported: false,
             position: self.position,
         };
@@ -749,6 +751,10 @@ impl Entry {
         if let Some(provenance) = &e.facts.provenance {
             let key = keys::calls(&e.principal.run, &e.name, e.effect);
             space.put(key, provenance.earlier + 1);
+            if let Some(NamedThings { digest, earlier }) = &provenance.named {
+                let key = keys::calls_on(&e.principal.run, &e.name, e.effect, digest);
+                space.put(key, earlier + 1);
+            }
             if let Some(PlanMatch::Step { step }) = provenance.plan {
                 self.change_run(space, |run| run.step = run.step.after(step))?;
             }
@@ -842,9 +848,12 @@ impl Entry {
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         // What has not happened is none of those that were asked for.
         if action.counted && e.outcome == OutcomeKind::Failed && !is_doubtful && !e.may_have_acted {
-            let key = keys::calls(&action.run, &action.name, action.effect);
-            if let Some(calls) = space.find(key.clone())? {
-                space.put(key, calls.saturating_sub(1));
+            let all = keys::calls(&action.run, &action.name, action.effect);
+            let on = action.named.map(|on| keys::calls_on(&action.run, &action.name, action.effect, &on));
+            for key in std::iter::once(all).chain(on) {
+                if let Some(calls) = space.find(key.clone())? {
+                    space.put(key, calls.saturating_sub(1));
+                }
             }
         }
         space.put(key, action);

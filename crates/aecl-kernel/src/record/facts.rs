@@ -354,6 +354,9 @@ pub struct ActionFact {
     /// What kind of change it makes, where the action has cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
+    /// What it acts on, where the goal names all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Digest>,
     /// That it failed is the agent's own report, so it has given nothing back; somebody may still find out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reported: bool,
@@ -365,8 +368,9 @@ pub struct ActionFact {
 /// counted together, however it is written and whatever stands beside it, and it has plain spaces only. 3: a value that
 /// leads outside is judged as a destination, whatever its argument is called. 4: destinations of a read are proven like
 /// those of a change, or asked about; what is grave is done only to what was chosen, a nuisance is told and not asked about,
-/// and who is asked about what cannot be undone is told what is missing.
-pub const EDITION: u32 = 4;
+/// and who is asked about what cannot be undone is told what is missing. 5: each thing that the goal names may be acted on
+/// once where it asks for one.
+pub const EDITION: u32 = 5;
 
 fn is_first(edition: &u32) -> bool {
     *edition == 0

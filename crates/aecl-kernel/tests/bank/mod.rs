@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use crate::world::{World, bundle, permit, principal, proposal, says};
+use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::bundle::Bundle;
 use serde_json::{Value, json};
@@ -125,6 +126,12 @@ impl Run {
 
     pub fn says(&mut self, name: &str, arguments: Value) -> String {
         says(&self.propose(name, arguments))
+    }
+
+    /// The same where a sentence that the run has read says this argument.
+    pub fn told(&mut self, name: &str, arguments: &Value, at: &str) -> String {
+        let evidence = Evidence::told([at.to_owned()].into());
+        says(&self.world.propose_with(proposal(&principal("a"), name, arguments), &[evidence]))
     }
 
     /// All codes that do not allow, in order.

@@ -206,7 +206,7 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         vec![Source { path: "agent/a.json".into(), text: "{}".into() }],
         expect![[r#"
-            agent/a.json: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json
+            agent/a.json: error: not a place that a bundle has; known are agents/, actions/, people/, rules/, examples/, properties/, risk.json and sandbox.json
             does not load
         "#]],
     );
@@ -697,7 +697,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         expect![[r#"
             actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
             agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_questions_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `plans`, `min_tier`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
-            notes.txt: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json
+            notes.txt: error: not a place that a bundle has; known are agents/, actions/, people/, rules/, examples/, properties/, risk.json and sandbox.json
             rules/all.cedar: error: the rules cannot be read: unexpected end of input
             does not load
         "#]],

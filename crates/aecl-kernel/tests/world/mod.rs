@@ -104,12 +104,20 @@ pub struct World {
     pub space: BTreeMap<FactKey, Fact>,
     pub entries: Vec<Entry>,
     pub now: Timestamp,
+    called: BTreeMap<ActionId, Value>,
     names: u32,
 }
 
 impl World {
     pub fn new(bundle: Arc<Bundle>) -> Self {
-        Self { bundle, space: BTreeMap::new(), entries: Vec::new(), now: tuesday(), names: 0 }
+        Self {
+            bundle,
+            space: BTreeMap::new(),
+            entries: Vec::new(),
+            now: tuesday(),
+            called: BTreeMap::new(),
+            names: 0,
+        }
     }
 
     /// Acme, with nothing in it yet.
@@ -190,8 +198,8 @@ impl World {
             Some(Fact::Goal(goal)) if !self.run(&action.run).late => Some(goal.reading()),
             _ => None,
         };
-        let whole = typed.manifest.arguments.get("properties").is_none_or(|p| *p == serde_json::json!({}));
-        let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref(), whole);
+        let arguments = self.called.get(id);
+        let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref(), arguments);
         let mut labels = taken.labels;
         let (trusted, bytes) = affordable(&taken.trusted, self.run(&action.run).trusted_bytes, &mut labels);
         self.conclude_taking(id, OutcomeKind::Done, labels, bytes, false);
@@ -257,6 +265,7 @@ impl World {
             Ruling::Waiting(wait) => wait.id.clone(),
             Ruling::Replayed(_) => fresh_id,
         };
+        self.called.insert(id.clone(), action.arguments.value().clone());
         let run = action.principal.run.clone();
         let known_ask = facts.ask.clone();
         let ruled = Ruled {

@@ -152,10 +152,15 @@ impl World {
     }
 
     pub async fn run_named(&self, agent: &str, name: &str) -> Result<Run, LedgerError> {
+        self.run_for(agent, name, &format!("what {name} is for")).await
+    }
+
+    /// A run whose user wants this.
+    pub async fn run_for(&self, agent: &str, name: &str, goal: &str) -> Result<Run, LedgerError> {
         let principal = principal(agent, name);
         let open = OpenRun {
             principal: principal.clone(),
-            goal: Goal::new(format!("what {name} is for"), None),
+            goal: Goal::new(goal.into(), None),
             expires_at: self.now().plus_s(1200),
             parent: None,
             follows: None,

@@ -10,7 +10,7 @@ use crate::define::catalogue::flow::{Audience, Class, Endorses};
 use crate::provenance::atoms::plain;
 use crate::provenance::canon;
 use crate::provenance::labels::SECRET_UNTRACKED;
-use crate::provenance::proof::{Leaf, Provenance, egress, judged, suffices, wants_proof};
+use crate::provenance::proof::{Backing, Leaf, Provenance, egress, judged, suffices, wants_proof};
 use crate::record::decision::UnprovenArgument;
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -63,6 +63,11 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         };
         findings.row(code::UNGROUNDED, strict, text, Vec::new());
     }
+    if edition >= WORDED && !provenance.beyond.is_empty() {
+        let about = about(&mut provenance.beyond.iter());
+        let text = format!("{} says more than the words that the goal gives for it", names(&about));
+        findings.row(code::UNGROUNDED, strict, text, about);
+    }
     outside(q, typed, &leaves, provenance, findings);
     untracked(q, typed, &leaves, findings);
 }
@@ -104,6 +109,9 @@ fn untracked(q: &DecisionRequest<'_>, typed: &TypedAction, leaves: &[Leaf<'_>], 
 
 /// From this edition on, one word of the goal does not ground a text.
 const GROUNDED: u32 = 4;
+
+/// From this edition on, words that the goal gives are all that is written.
+const WORDED: u32 = 5;
 
 /// What is asked about each role, in the order of the table.
 const QUESTIONS: &[(Code, &str)] = &[
@@ -231,7 +239,8 @@ fn outside(
     }
     let said = |leaf: &&Leaf<'_>| {
         let mut proofs = provenance.of(leaf).iter();
-        proofs.any(|p| matches!(p.by, Endorses::User | Endorses::Operator) || p.named)
+        let is_named = |p: &Backing| p.named && p.by <= Endorses::System;
+        proofs.any(|p| matches!(p.by, Endorses::User | Endorses::Operator) || is_named(p))
     };
     let mut destinations = leaves.iter().filter(|l| l.class.is_destination()).peekable();
     // It could go somewhere, and this time goes nowhere.

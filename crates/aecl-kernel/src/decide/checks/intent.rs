@@ -1,16 +1,17 @@
 //! Does the action belong to the goal? Words are a hint, so they ask; only a declared plan may block, or an
 //! agent's own mode `strict` where a value that matters is unproven, too.
 
-use crate::base::code;
+use crate::base::code::{self, Code};
+use crate::base::evidence::is_told;
 use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
 use crate::define::catalogue::flow::Audience;
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::IntentMatch;
-use crate::provenance::proof::{egress, judged};
+use crate::provenance::proof::{Provenance, egress, judged};
 use crate::read::plan::PlanMatch;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
-    let Some(typed) = understood(q).filter(|t| t.manifest.effect.changes_something()) else { return };
+    let Some(typed) = understood(q) else { return };
     let Some(provenance) = q.facts.provenance.as_ref().filter(|_| is_tainted(q)) else { return };
     // What is declared counts, and not the words around it; what still needs people's yes only asks for it.
     let strict = match &provenance.plan {
@@ -19,12 +20,29 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         Some(_) => return,
     };
     let name = &typed.manifest.name;
+    let told = strict && !provenance.delegates && leads_where_told(q, findings);
+    if !typed.manifest.effect.changes_something() && !told {
+        return;
+    }
     match &provenance.asks {
-        IntentMatch::No if strict && findings.has_row(8) && !provenance.delegates => {
-            let text = format!(
-                "the goal does not ask for `{name}`, and a value that matters comes from nobody who is trusted"
-            );
+        IntentMatch::No
+            if typed.manifest.effect.changes_something()
+                && strict
+                && !provenance.delegates
+                && is_a_strangers(q, findings) =>
+        {
+            let text = match q.facts.edition {
+                0..TOLD_BY => format!(
+                    "the goal does not ask for `{name}`, and a value that matters comes from nobody who is trusted"
+                ),
+                TOLD_BY.. => format!("the goal does not ask for `{name}`, and a stranger's sentence does"),
+            };
             findings.row(code::OFF_INTENT_UNPROVEN, strict, text, Vec::new());
+        }
+        _ if told => {
+            let text =
+                format!("a stranger's sentence says where `{name}` goes, and nobody who is trusted does");
+            findings.row(code::TOLD_BY_STRANGER, strict, text, Vec::new());
         }
         IntentMatch::No => {
             let text =
@@ -41,7 +59,10 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
             findings.row(code::OFF_INTENT_UNPROVEN, strict, text, Vec::new());
         }
         IntentMatch::Strongly { .. } | IntentMatch::Weakly { .. }
-            if provenance.earlier > 0 && !provenance.plural && !names_several(&provenance.asks) =>
+            if provenance.earlier > 0
+                && !provenance.plural
+                && !names_several(&provenance.asks)
+                && !is_another_thing(q, provenance) =>
         {
             let text =
                 format!("the goal asks for one `{name}`, and this is number {}", provenance.earlier + 1);
@@ -64,6 +85,44 @@ fn is_nuisance(q: &DecisionRequest<'_>, typed: &TypedAction) -> bool {
     };
     let within = egress(typed, &judged(q.action, typed, q.facts.edition)) == Audience::None;
     q.facts.edition >= TOLD && manifest.severity() <= 1 && back && within
+}
+
+/// From this edition on, `strict` refuses what a stranger's sentence says, and asks about what nobody has said.
+const TOLD_BY: u32 = 5;
+
+/// Whether a value that matters and that nobody who is trusted has named is a stranger's word.
+fn is_a_strangers(q: &DecisionRequest<'_>, findings: &Findings) -> bool {
+    match q.facts.edition {
+        0..TOLD_BY => findings.has_row(8),
+        TOLD_BY.. => doubts(findings).any(|(_, at)| is_told(q.evidence, at)),
+    }
+}
+
+/// Whether what a stranger's sentence says is where it goes, what it leads to, or a password.
+fn leads_where_told(q: &DecisionRequest<'_>, findings: &Findings) -> bool {
+    let leads = [
+        code::UNPROVEN_DESTINATION,
+        code::UNPROVEN_FETCH,
+        code::UNPROVEN_LINK,
+        code::UNPROVEN_CREDENTIAL,
+        code::UNPROVEN_COMMAND,
+    ];
+    q.facts.edition >= TOLD_BY
+        && doubts(findings).any(|(code, at)| leads.contains(&code) && is_told(q.evidence, at))
+}
+
+/// The arguments that nobody who is trusted has named, each with what is doubted.
+fn doubts(findings: &Findings) -> impl Iterator<Item = (Code, &str)> {
+    let rows = findings.of_row(8).chain(findings.of_row(11));
+    rows.flat_map(|finding| finding.about.iter().map(|doubt| (finding.code, doubt.at.as_str())))
+}
+
+/// From this edition on, each thing that the goal names may be acted on once.
+const EACH: u32 = 5;
+
+/// "Restart web and checkout" asks for two, each of which it names. Done to one of them again it is more than asked.
+fn is_another_thing(q: &DecisionRequest<'_>, provenance: &Provenance) -> bool {
+    q.facts.edition >= EACH && provenance.named.as_ref().is_some_and(|named| named.earlier == 0)
 }
 
 /// "Delete the files" asks for several.

@@ -7,11 +7,14 @@
 use crate::base::id::RunId;
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Audience, Class, Endorses, is_at_or_above};
+use crate::policy::bundle::Bundle;
 use crate::provenance::atoms::{self, Atom, AtomKind, wanted};
 use crate::provenance::goal::{IntentMatch, MentionKind, ParsedGoal, Telling, Weight, telling};
 use crate::provenance::ingest::Endorsement;
 use crate::provenance::labels::SECRET;
-use crate::provenance::proof::{Backing, Leaf, Provenance, egress, is_blank, judged, suffices, wants_proof};
+use crate::provenance::proof::{
+    Backing, Leaf, NamedThings, Provenance, egress, is_blank, judged, named_things, suffices, wants_proof,
+};
 use crate::provenance::{canon, links, secrets};
 use crate::read::action::Action;
 use crate::read::plan;
@@ -26,6 +29,9 @@ const LEAVES_MAX: usize = 256;
 
 /// Most words of what is written that are compared with the goal.
 const GROUND_MAX: usize = 512;
+
+/// Most words of a greeting that are not the goal's.
+const GREETING_MAX: usize = 8;
 
 /// Most words of a name.
 const NAME_WORDS: usize = 3;
@@ -87,6 +93,8 @@ struct Search<'a, S> {
     late: bool,
     agreed: bool,
     typed: &'a TypedAction,
+    /// What is the user's own.
+    own: Option<&'a BTreeSet<Atom>>,
 }
 
 impl<S: FactStore> Search<'_, S> {
@@ -95,6 +103,10 @@ impl<S: FactStore> Search<'_, S> {
         for atom in wanted(leaf.class, leaf.value) {
             if let Some(how) = self.goals.names_for(leaf.class, &atom) {
                 out.insert(Backing { by: Endorses::User, how: Some(how), named: false });
+            }
+            // It is in the directory of people, and is the one whose run this is.
+            if self.own.is_some_and(|own| own.contains(&atom)) {
+                out.insert(Backing { by: Endorses::Directory, how: None, named: true });
             }
             for mark in self.marks(&atom)? {
                 out.insert(Backing { by: mark.by, how: None, named: mark.named });
@@ -199,6 +211,32 @@ impl<S: FactStore> Search<'_, S> {
         Ok(true)
     }
 
+    /// Whether a text has the words that the goal gives for it, and adds a number or more than a greeting. Whoever says
+    /// word for word what is to be written has said all of it.
+    fn is_beyond_wording(&mut self, leaf: &Leaf<'_>) -> Result<bool, S::Error> {
+        let Some(text) = leaf.value.as_str() else { return Ok(false) };
+        let goals = self.goals.0.clone();
+        let wording = goals.iter().flat_map(|goal| goal.wordings()).find(|wording| {
+            let end = |c: char| !c.is_alphanumeric();
+            text.contains(wording.trim_matches(end))
+        });
+        let Some(wording) = wording else { return Ok(false) };
+        let rest = text.replacen(wording.trim_matches(|c: char| !c.is_alphanumeric()), " ", 1);
+        let words = telling(&rest, GROUND_MAX);
+        let mut added = 0;
+        for (i, word) in words.iter().enumerate() {
+            let tells = matches!(word.weight, Weight::Tells | Weight::Exact);
+            if !tells || self.is_said(word) || self.known(words.get(i..).unwrap_or_default())? > 0 {
+                continue;
+            }
+            added += 1;
+            if word.text.bytes().any(|b| b.is_ascii_digit()) || added > GREETING_MAX {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn is_said(&self, word: &Telling<'_>) -> bool {
         self.goals.0.iter().any(|goal| goal.has_word(word))
     }
@@ -249,6 +287,7 @@ impl Provenance {
         lineage: &[RunFact],
         agreed: bool,
         people: Option<&People>,
+        bundle: &Bundle,
         space: &mut S,
     ) -> Result<Option<Self>, S::Error> {
         let Some(typed) = action.typed.as_deref().filter(|_| action.problems.is_empty()) else {
@@ -264,19 +303,23 @@ impl Provenance {
             Some(goal) if run.planned => goal.contract(),
             _ => None,
         };
-        let mut search = Search { space, runs, goals, plan: plan.clone(), late: run.late, agreed, typed };
+        let own = action.principal.user.as_ref().and_then(|user| bundle.own_of(user));
+        let mut search =
+            Search { space, runs, goals, plan: plan.clone(), late: run.late, agreed, typed, own };
         let leaves = judged(action, typed, EDITION);
         let mut out = Self {
             proofs: BTreeMap::new(),
             leading: BTreeMap::new(),
             links: BTreeSet::new(),
             secrets: BTreeSet::new(),
+            beyond: BTreeSet::new(),
             grounded: search.is_grounded(&leaves, action)?,
             asks: IntentMatch::No,
             delegates: search.goals.0.iter().any(|goal| goal.delegates),
             elsewhere: false,
             plural: search.goals.0.iter().any(|goal| goal.plural),
             earlier: 0,
+            named: None,
             unagreed: plan.as_ref().filter(|_| !agreed).map(|_| BTreeSet::new()),
             plan: plan.map(|plan| plan.stands(action, run.step)),
             blank: BTreeSet::new(),
@@ -297,6 +340,18 @@ impl Provenance {
             if let Some(planned) = out.unagreed.as_mut().filter(|_| search.is_planned(leaf, action)) {
                 planned.insert(leaf.pointer.clone());
             }
+        }
+        if changes {
+            for leaf in leaves.iter().filter(|l| l.class == Class::Content).take(LEAVES_MAX) {
+                if search.is_beyond_wording(leaf)? {
+                    out.beyond.insert(leaf.pointer.clone());
+                }
+            }
+        }
+        if let Some(digest) = named_things(&leaves, &out.proofs) {
+            let key = keys::calls_on(&run.principal.run, &action.name, typed.kind(), &digest);
+            let earlier = search.space.find(key)?.unwrap_or_default();
+            out.named = Some(NamedThings { digest, earlier });
         }
         out.elsewhere = leaves.iter().filter(|l| l.class.is_destination()).any(|leaf| {
             let kind = atoms::own_kind(leaf.class);

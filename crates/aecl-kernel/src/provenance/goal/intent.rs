@@ -145,6 +145,47 @@ pub(super) fn delegates(goal: &str) -> bool {
                 i + 2,
                 i + 9,
             );
-        acts || follows || says
+        acts || follows || says || refers(&words, i)
     })
+}
+
+/// Whether the goal refers, at this word, to what stands somewhere: "the way the runbook says", "he wrote where", "they stand
+/// in the list".
+fn refers(words: &[String], at: usize) -> bool {
+    const SAYS: &[&str] = &[
+        "asked",
+        "asks",
+        "describes",
+        "gave",
+        "gives",
+        "lists",
+        "mailed",
+        "named",
+        "names",
+        "noted",
+        "said",
+        "say",
+        "says",
+        "sent",
+        "stand",
+        "stands",
+        "tells",
+        "told",
+        "wants",
+        "wishes",
+        "writes",
+        "written",
+        "wrote",
+    ];
+    const WHAT: &[&str] = &["as", "how", "what", "whatever", "where", "which", "who", "whom", "way"];
+    const WHERE: &[&str] = &["in", "on", "how", "what", "where", "which", "who", "whom"];
+    const SPOKEN: usize = 8;
+    let Some(word) = words.get(at).map(String::as_str) else { return false };
+    let says = |word: &String| SAYS.contains(&word.as_str());
+    let asked = WHAT.contains(&word) && words.iter().skip(at + 2).take(SPOKEN).any(says);
+    let stands =
+        SAYS.contains(&word) && words.iter().skip(at + 1).take(2).any(|next| WHERE.contains(&next.as_str()));
+    // "Tell me what" and "say where" ask the agent to speak.
+    let to_me = matches!(word, "tells" | "say") && at == 0;
+    (asked || stands) && !to_me
 }

@@ -35,6 +35,11 @@ pub struct Telling<'a> {
     pub weight: Weight,
 }
 
+/// Whether a word by itself says which thing is meant.
+pub(super) fn is_telling(word: &str) -> bool {
+    word.len() >= 4 || (word.len() == 3 && !SHORT.contains(&word) && !is_filler(word))
+}
+
 /// The words of a text, at most so many.
 pub fn telling(text: &str, most: usize) -> Vec<Telling<'_>> {
     let capital = |word: &str| word.chars().find(|c| c.is_alphabetic()).is_none_or(char::is_uppercase);

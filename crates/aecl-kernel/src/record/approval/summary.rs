@@ -161,7 +161,9 @@ fn plainer(finding: &Finding) -> (u8, String) {
         code::UNPROVEN_COMMAND => (1, "It runs something that its task does not name"),
         code::UNPROVEN_PROFILE => (1, "It gives away personal data that its task does not name"),
         code::UNPROVEN_FETCH => (2, "It opens a page that its task does not name"),
-        code::OFF_INTENT | code::OFF_INTENT_UNPROVEN => (2, "Its task does not ask for this"),
+        code::OFF_INTENT | code::OFF_INTENT_UNPROVEN | code::TOLD_BY_STRANGER => {
+            (2, "Its task does not ask for this")
+        }
         code::APPROVAL_RULE => (4, ""),
         code::RISK_ABOVE_THRESHOLD => (8, "It is riskier than what goes through by itself"),
         code::IRREVERSIBLE => (UNDO, "It cannot be undone"),

@@ -102,6 +102,12 @@ impl TypedKey for Cages {
     }
 }
 
+/// Those of them that acted on these things, which the goal names.
+pub fn calls_on(run: &RunId, action: &str, kind: Option<Effect>, named: &Digest) -> Calls {
+    let Calls(run, all) = calls(run, action, kind);
+    Calls(run, format!("{all}@{}", named.hex()))
+}
+
 /// The calls of an action in a run; where it has cases, those of one kind: to look three times is not to delete three times.
 pub fn calls(run: &RunId, action: &str, kind: Option<Effect>) -> Calls {
     Calls(run.clone(), kind.map_or_else(|| action.to_owned(), |kind| format!("{action}#{}", kind.name())))
