@@ -5,6 +5,10 @@
 //! What a step leaves open is filled in with a sample. What is found about the sample alone is not told, since a
 //! call with another value is judged then: the yes to a plan never covers what matters and was left open.
 
+mod midway;
+
+pub use midway::{Midway, ValueStanding};
+
 use crate::residual::choices;
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::id::PersonId;
@@ -19,13 +23,14 @@ use aecl_kernel::define::risk::Risk;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::proof::{Provenance, judged, needs_proof};
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::read::plan::{Constraint, Step};
+use aecl_kernel::read::plan::{Constraint, PlanProgress, Step};
 use aecl_kernel::record::approval::plan::{PlanAsked, StepAsked};
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Quorum, TypedConfirmation};
 use aecl_kernel::record::decision::{Finding, UnprovenArgument, Verdict};
 use aecl_kernel::record::facts::{EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::history::History;
+use midway::stand;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,6 +70,8 @@ pub struct StepOutlook {
     pub open: Vec<Open>,
     /// Destinations that the plan names and nobody else.
     pub unnamed: Vec<UnprovenArgument>,
+    /// Who stands behind the values that matter, of a plan that its agent proposes.
+    pub values: Vec<ValueStanding>,
     /// What of them has to be typed: where the values stand, and the values.
     typed_ends: Vec<(UnprovenArgument, Value)>,
 }
@@ -104,6 +111,8 @@ pub struct Stated<'a> {
     pub cages: Option<&'a HostIsolation>,
     /// The time.
     pub now: Timestamp,
+    /// The plan that is looked at, where it is not the one that was stated with the goal.
+    pub midway: Option<Midway<'a>>,
 }
 
 /// Code and reason for which a plan is not put before people.
@@ -112,7 +121,11 @@ pub type Refused = (Code, String);
 impl Stated<'_> {
     /// Looks at every step. Refuses a plan with a step that can never happen: nobody is woken for it.
     pub fn outlook(&self) -> Result<Outlook, Refused> {
-        let plan = self.goal.contract().ok_or_else(|| invalid("there is no plan with `steps` to approve"))?;
+        let plan = match &self.midway {
+            Some(midway) => midway.plan.plan(),
+            None => self.goal.contract(),
+        };
+        let plan = plan.ok_or_else(|| invalid("there is no plan with `steps` to approve"))?;
         if plan.steps.len() > STEPS_MAX {
             let n = plan.steps.len();
             return Err(invalid(format!(
@@ -126,9 +139,11 @@ impl Stated<'_> {
             return Err(invalid(why));
         }
         let mut need = Quorum::default();
-        let mut steps = Vec::new();
+        let (mut steps, mut place) = (Vec::new(), self.run.step);
         for (i, step) in plan.steps.iter().enumerate() {
-            steps.push(self.look(i + 1, step, &mut need)?);
+            let after = self.within_the_contract(i + 1, step, place)?;
+            steps.push(self.look(i + 1, step, place, &mut need)?);
+            place = after;
         }
         if need.requirements.is_empty() {
             need.add(approvers::approvers_of(self.bundle, &self.run.principal.agent), 3600);
@@ -144,7 +159,9 @@ impl Stated<'_> {
         let principal = &self.run.principal;
         let mut excluded = approvers::excluded(principal, self.bundle);
         let own = self.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval);
-        excluded.extend(asker.into_iter().chain(&self.run.barred).filter(|_| !own).map(ToString::to_string));
+        let further = self.lineage.iter().filter(|_| self.midway.is_some()).flat_map(|run| &run.barred);
+        let barred = asker.into_iter().chain(&self.run.barred).chain(further);
+        excluded.extend(barred.filter(|_| !own).map(ToString::to_string));
         let bundle = self.bundle.hash();
         let asks = |step: &StepOutlook| {
             let asking = step.findings.iter().filter(|f| f.verdict == Verdict::RequireApproval);
@@ -160,7 +177,7 @@ impl Stated<'_> {
             approval: fresh.approval.clone(),
             action: fresh.action.clone(),
             run: principal.run.clone(),
-            digest: PlanAsked::digest(self.goal, principal, bundle, expires_at),
+            digest: self.digest(expires_at),
             need,
             excluded,
             votes: Vec::new(),
@@ -170,7 +187,11 @@ impl Stated<'_> {
             confirm: confirm(&steps, fresh)?,
             tier: None,
             instead_of: None,
-            plan: Some(PlanAsked { bundle, steps: steps.iter().map(asked).collect() }),
+            plan: Some(PlanAsked {
+                bundle,
+                steps: steps.iter().map(asked).collect(),
+                proposed: self.midway.as_ref().map(|midway| midway.plan.digest(&principal.run)),
+            }),
             expires_at,
         })
     }
@@ -178,11 +199,8 @@ impl Stated<'_> {
     /// Asking about a plan is a question like any other.
     fn may_ask(&self) -> Result<(), Refused> {
         let runs = std::iter::once(self.run).chain(self.lineage);
-        let spent = runs.into_iter().find_map(|run| {
-            let most = self.bundle.agent(&run.principal.agent)?.max_questions_per_run;
-            (run.questions >= most).then(|| (run.principal.agent.clone(), most))
-        });
-        spent.map_or(Ok(()), |(agent, most)| {
+        approvers::questions_spent(runs, self.bundle).map_or(Ok(()), |(run, most)| {
+            let agent = &run.principal.agent;
             let text = format!(
                 "`{agent}` may ask people {most} times in a run, and has; nobody is asked about the plan"
             );
@@ -190,8 +208,14 @@ impl Stated<'_> {
         })
     }
 
-    fn look(&self, number: usize, step: &Step, need: &mut Quorum) -> Result<StepOutlook, Refused> {
-        let of_step = |why: String| invalid(format!("step {number} of the plan, `{}`: {why}", step.action));
+    fn look(
+        &self,
+        number: usize,
+        step: &Step,
+        place: PlanProgress,
+        need: &mut Quorum,
+    ) -> Result<StepOutlook, Refused> {
+        let of_step = |why: String| self.of_step(number, step, &why);
         let Some(typed) = self.bundle.catalogue().find(&step.action) else {
             let near = self.bundle.catalogue().nearest(&step.action);
             let hint = near.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
@@ -212,10 +236,11 @@ impl Stated<'_> {
             tier: None,
             open: open(typed, step),
             unnamed: Vec::new(),
+            values: Vec::new(),
             typed_ends: Vec::new(),
         };
         for value in values {
-            self.try_out(value, &sampled, &mut out, need);
+            self.try_out(value, &sampled, place, &mut out, need);
         }
         // What is found about a sample may be different with other values.
         out.findings
@@ -235,22 +260,32 @@ impl Stated<'_> {
     }
 
     /// Judges one sample of a step, and adds what is found.
-    fn try_out(&self, value: Value, sampled: &BTreeSet<String>, out: &mut StepOutlook, need: &mut Quorum) {
+    fn try_out(
+        &self,
+        value: Value,
+        sampled: &BTreeSet<String>,
+        place: PlanProgress,
+        out: &mut StepOutlook,
+        need: &mut Quorum,
+    ) {
         let action = self.action(&out.step.action, &value);
-        let mut run = RunFact {
-            planned: true,
-            plan_approval: None,
-            step: aecl_kernel::read::plan::PlanProgress::default(),
-            ..self.run.clone()
+        let mut run = match &self.midway {
+            Some(_) => RunFact { step: place, ..self.run.clone() },
+            None => RunFact {
+                planned: true,
+                plan_approval: None,
+                step: PlanProgress::default(),
+                ..self.run.clone()
+            },
         };
         run.labels.untrusted = true;
         run.labels.private = true;
         let (edition, lineage) = (EDITION, self.lineage.to_vec());
         let mut facts = Facts { edition, run: Some(run.clone()), lineage, ..Facts::default() };
-        let mut space = self.known.clone();
-        space.put(keys::Goal(run.principal.run.clone()), self.goal.clone());
+        let (mut space, people) = (self.space(), self.midway.as_ref().and_then(|midway| midway.people));
+        let agreed = self.declared_holds(&mut space);
         let Ok(provenance) =
-            Provenance::gather(&action, &run, self.lineage, true, None, self.bundle, &mut space);
+            Provenance::gather(&action, &run, self.lineage, agreed, people, self.bundle, &mut space);
         facts.provenance = provenance;
         // Nobody knows what it will have done by then, so everything is its first time.
         let Ok(past) = History::gather(&action, self.lineage, EDITION, &mut BTreeMap::new());
@@ -286,7 +321,11 @@ impl Stated<'_> {
             out.risk = found.risk;
         }
         out.tier = out.tier.max(isolation::held(&question).0);
-        self.named_by_nobody_else(&action, &run, sampled, out);
+        match (&self.midway, facts.provenance) {
+            (None, _) => self.named_by_nobody_else(&action, &run, sampled, out),
+            (Some(_), Some(provenance)) => stand(&action, &provenance, sampled, out),
+            (Some(_), None) => {}
+        }
     }
 
     /// Destinations that neither the goal nor anybody else who is trusted has named. The plan is what is asked about,
@@ -300,26 +339,13 @@ impl Stated<'_> {
     ) {
         let Some(typed) = action.typed.as_deref() else { return };
         let run = RunFact { planned: false, ..run.clone() };
-        let mut space = self.known.clone();
+        let mut space = self.space();
         let words = Goal::new(self.goal.text.clone(), None);
         space.put(keys::Goal(run.principal.run.clone()), words);
         let Ok(provenance) =
             Provenance::gather(action, &run, self.lineage, true, None, self.bundle, &mut space);
         let Some(provenance) = provenance else { return };
-        let leaves = judged(action, typed, EDITION);
-        for (_, doubt) in checks::unproven(&leaves, typed, EDITION, &provenance) {
-            let given = sampled.iter().all(|pointer| !is_at_or_above(pointer, &doubt.at));
-            if !doubt.class.is_destination() || !given {
-                continue;
-            }
-            let value = leaves.iter().find(|l| l.pointer == doubt.at).map(|l| l.value.clone());
-            if typed.manifest.severity() >= 3 {
-                out.typed_ends.extend(value.map(|value| (doubt.clone(), value)));
-            }
-            if !out.unnamed.contains(&doubt) {
-                out.unnamed.push(doubt);
-            }
-        }
+        unnamed(action, typed, &provenance, sampled, out);
     }
 
     fn action(&self, name: &str, arguments: &Value) -> Arc<Action> {
@@ -343,6 +369,30 @@ impl Stated<'_> {
             resume: false,
         };
         Arc::new(Action::parse(proposal, self.bundle.catalogue(), &Limits::default()))
+    }
+}
+
+/// Adds the destinations that nobody who is trusted has named.
+fn unnamed(
+    action: &Action,
+    typed: &TypedAction,
+    provenance: &Provenance,
+    sampled: &BTreeSet<String>,
+    out: &mut StepOutlook,
+) {
+    let leaves = judged(action, typed, EDITION);
+    for (_, doubt) in checks::unproven(&leaves, typed, EDITION, provenance) {
+        let given = sampled.iter().all(|pointer| !is_at_or_above(pointer, &doubt.at));
+        if !doubt.class.is_destination() || !given {
+            continue;
+        }
+        let value = leaves.iter().find(|l| l.pointer == doubt.at).map(|l| l.value.clone());
+        if typed.manifest.severity() >= 3 {
+            out.typed_ends.extend(value.map(|value| (doubt.clone(), value)));
+        }
+        if !out.unnamed.contains(&doubt) {
+            out.unnamed.push(doubt);
+        }
     }
 }
 

@@ -129,6 +129,7 @@ impl AssumedSituation {
             late: false,
             planned: false,
             plan_approval: None,
+            proposed: None,
             questions: 0,
             step: PlanProgress::default(),
             trusted_bytes: 0,

@@ -17,6 +17,7 @@ use aecl_kernel::provenance::ingest::{Endorsement, Trusted};
 use aecl_kernel::provenance::proof::endorsed;
 use aecl_kernel::provenance::seen;
 use aecl_kernel::read::action::{Action, Mode};
+use aecl_kernel::record::approval::plan::PlanAsked;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Vote};
 use aecl_kernel::record::event::{Event, Ruled};
 use aecl_kernel::record::facts::{ActionFact, ActionState};
@@ -175,7 +176,11 @@ impl Gate {
 
     /// Where the run has seen the values that are asked about. A search for the eyes of a person: the
     /// decision was made without it.
-    async fn find_places(&self, ask: &ApprovalRequest, out: &mut [UnprovenValue]) -> Result<(), GateError> {
+    pub(crate) async fn find_places(
+        &self,
+        ask: &ApprovalRequest,
+        out: &mut [UnprovenValue],
+    ) -> Result<(), GateError> {
         if out.is_empty() {
             return Ok(());
         }
@@ -200,7 +205,7 @@ impl Gate {
         Ok(atoms.map(|atom| Trusted { atom, mark }).collect())
     }
 
-    async fn history(&self, ask: &ApprovalRequest) -> Result<Vec<EarlierAction>, GateError> {
+    pub(crate) async fn history(&self, ask: &ApprovalRequest) -> Result<Vec<EarlierAction>, GateError> {
         let mut ids: Vec<ActionId> = Vec::new();
         let mut after = None;
         loop {
@@ -276,8 +281,9 @@ impl Gate {
         let (person, groups) = (person.clone(), groups.clone());
         let vote = Vote { person, groups, yes, at: self.now(), reason, endorse, confirmed };
         let people = Some(self.people());
-        // A no to the plan ends the run, and with it what waits there.
-        let ends = if yes || ask.plan.is_none() { Vec::new() } else { self.0.ledger.ending_with(&ask.run) };
+        // A no to the plan that it was opened with ends the run, and with it what waits there.
+        let declared = ask.plan.as_ref().is_some_and(PlanAsked::is_declared);
+        let ends = if yes || !declared { Vec::new() } else { self.0.ledger.ending_with(&ask.run) };
         let ending = ends.iter().map(|waiting| waiting.ask.approval.clone()).collect();
         let answering = Answering { approval: id.clone(), vote, view, endorsed, people, ending };
         let answered = self.0.ledger.answer_among(answering).await?;
@@ -287,7 +293,7 @@ impl Gate {
         match (state, &ask.plan) {
             (ApprovalState::Approved, None) => self.carry_on(&action).await?,
             (ApprovalState::Approved, Some(_)) => self.go_on_with(&[ask.run.clone()].into()).await?,
-            (ApprovalState::Rejected, Some(_)) => self.end_what_waits_in(&ask.run).await?,
+            (ApprovalState::Rejected, Some(_)) if declared => self.end_what_waits_in(&ask.run).await?,
             _ => {}
         }
         Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)

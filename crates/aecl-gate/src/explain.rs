@@ -106,6 +106,7 @@ impl Gate {
             late: false,
             planned: false,
             plan_approval: None,
+            proposed: None,
             questions: 0,
             step: aecl_kernel::read::plan::PlanProgress::default(),
             trusted_bytes: 0,

@@ -5,10 +5,11 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::wait::Turn;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::base::id::ActionId;
+use aecl_kernel::base::id::{ActionId, ApprovalId};
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::LedgerError;
+use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
 /// Why a wait for people ended.
@@ -24,13 +25,12 @@ pub(crate) enum WaitEnd {
 
 impl Gate {
     /// Waits until people have answered about an action, or somebody has carried it on; at most until the
-    /// deadline, and until either token fires. `planned`: whatever a yes to the plan of its run may change was looked
-    /// at when it was last decided about.
+    /// deadline, and until either token fires. `looked`: the plans whose yes was looked at when it was last decided about.
     pub(crate) async fn hold(
         &self,
         id: &ActionId,
         digest: &Digest,
-        planned: bool,
+        looked: &BTreeSet<ApprovalId>,
         deadline: Option<tokio::time::Instant>,
         ends: [&CancellationToken; 2],
     ) -> Result<WaitEnd, GateError> {
@@ -54,7 +54,7 @@ impl Gate {
             // Whoever comes first after a yes carries the action on; the others get how it ended.
             let agreed = ask.state_at(self.now()) == ApprovalState::Approved && !fact.resume;
             // A plan that was agreed to meanwhile may cover it.
-            let covered = !planned && !fact.resume && self.is_plan_agreed(&fact.run).await?;
+            let covered = !fact.resume && !self.agreed_plans(&fact.run).await?.is_subset(looked);
             if is_wanted && fact.state == ActionState::Waiting && (agreed || covered) {
                 return Ok(WaitEnd::AskAgain(turn));
             }

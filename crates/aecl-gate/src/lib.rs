@@ -30,6 +30,7 @@ mod outputs;
 mod passing;
 mod payloads;
 pub mod plans;
+pub mod proposed;
 pub mod queue;
 pub mod reach;
 mod record;

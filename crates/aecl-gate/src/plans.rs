@@ -9,7 +9,7 @@ use crate::votes::Tally;
 use aecl_analysis::outlook::{Outlook, Stated};
 use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::base::id::{AgentId, PersonId, RunId};
+use aecl_kernel::base::id::{AgentId, ApprovalId, PersonId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::manifest::Plans;
@@ -54,14 +54,14 @@ pub struct PlanRequest {
 
 /// The runs that a run was delegated from, with their goals.
 #[derive(Default)]
-struct Lineage {
-    runs: Vec<RunFact>,
-    goals: BTreeMap<FactKey, Fact>,
+pub(crate) struct Lineage {
+    pub(crate) runs: Vec<RunFact>,
+    pub(crate) goals: BTreeMap<FactKey, Fact>,
 }
 
-/// Whether a decision says how its call stands to the plan, so that a yes to the plan was looked at or changes nothing.
-pub(crate) fn has_spoken(decision: &Decision) -> bool {
-    let codes = [code::PLAN_DOES_NOT_COVER, code::OFF_PLAN, code::PLAN_VIOLATED];
+/// Whether a decision says that its call is no step of the declared plan, so that a yes to that changes nothing.
+fn is_off_plan(decision: &Decision) -> bool {
+    let codes = [code::OFF_PLAN, code::PLAN_VIOLATED];
     decision.findings.iter().any(|finding| codes.contains(&finding.code))
 }
 
@@ -93,6 +93,7 @@ impl Gate {
             bundle: &bundle,
             cages: cages.as_deref(),
             now,
+            midway: None,
         };
         let asker: Option<&PersonId> = match wish.by {
             Identity::Person { id, .. } => Some(id),
@@ -102,7 +103,7 @@ impl Gate {
         ask.map(Some).map_err(|(code, message)| GateError::refused(code, message))
     }
 
-    async fn lineage(&self, parent: Option<&RunId>) -> Result<Lineage, GateError> {
+    pub(crate) async fn lineage(&self, parent: Option<&RunId>) -> Result<Lineage, GateError> {
         let mut out = Lineage::default();
         let Some(parent) = parent else { return Ok(out) };
         let nearest = self.run_now(parent).await?;
@@ -137,6 +138,7 @@ impl Gate {
                     bundle: &bundle,
                     cages: cages.as_deref(),
                     now,
+                    midway: None,
                 };
                 stated.outlook().map_err(|(_, why)| why)
             }
@@ -152,18 +154,29 @@ impl Gate {
         run: &RunId,
         wait: Duration,
     ) -> Result<Option<ApprovalRequest>, GateError> {
-        let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(None) };
+        match self.run_fact(run).await?.plan_approval {
+            Some(id) => self.until_answered(&id, wait).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A request about a plan, once people have answered it, it is over or the time is up.
+    pub(crate) async fn until_answered(
+        &self,
+        id: &ApprovalId,
+        wait: Duration,
+    ) -> Result<ApprovalRequest, GateError> {
         let deadline = tokio::time::Instant::now() + wait;
-        let action = self.ask(&id).await?.action;
+        let action = self.ask(id).await?.action;
         let bell = self.0.waits.listen(&action);
         loop {
             let ring = bell.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            let ask = self.ask(&id).await?;
+            let ask = self.ask(id).await?;
             let state = self.tally_of(&ask).await?.state;
             if state != ApprovalState::Pending || tokio::time::Instant::now() >= deadline {
-                return Ok(Some(ask));
+                return Ok(ask);
             }
             tokio::select! {
                 () = &mut ring => {}
@@ -172,10 +185,31 @@ impl Gate {
         }
     }
 
-    /// Whether people have agreed to the plan of a run.
-    pub(crate) async fn is_plan_agreed(&self, run: &RunId) -> Result<bool, GateError> {
-        let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(false) };
-        Ok(self.tally_of(&self.ask(&id).await?).await?.state == ApprovalState::Approved)
+    /// The plans whose yes changes nothing about this decision: those that were agreed to before it, and the declared one, if
+    /// the call is no step of that.
+    pub(crate) async fn looked_at_before(
+        &self,
+        mut agreed: BTreeSet<ApprovalId>,
+        decision: &Decision,
+        run: &RunId,
+    ) -> Result<BTreeSet<ApprovalId>, GateError> {
+        if is_off_plan(decision) {
+            agreed.extend(self.run_fact(run).await?.plan_approval);
+        }
+        Ok(agreed)
+    }
+
+    /// The plans of a run that people have agreed to: the declared one, and one that its agent has proposed.
+    pub(crate) async fn agreed_plans(&self, run: &RunId) -> Result<BTreeSet<ApprovalId>, GateError> {
+        // A run that nobody has opened has none; what is proposed in it is refused on record.
+        let Some(fact) = self.0.ledger.run(run).await? else { return Ok(BTreeSet::new()) };
+        let mut agreed = BTreeSet::new();
+        for id in fact.plan_approval.into_iter().chain(fact.proposed.map(|proposed| proposed.approval)) {
+            if self.tally_of(&self.ask(&id).await?).await?.state == ApprovalState::Approved {
+                agreed.insert(id);
+            }
+        }
+        Ok(agreed)
     }
 }
 
@@ -211,6 +245,7 @@ fn before(
         planned: true,
         step: PlanProgress::default(),
         plan_approval: None,
+        proposed: None,
         questions: 0,
         trusted_bytes: 0,
         barred: barred.clone(),

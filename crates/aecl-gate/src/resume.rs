@@ -45,11 +45,11 @@ impl Gate {
         until: &CancellationToken,
     ) -> Result<Answer, GateError> {
         let fact = self.action_fact(id).await?;
-        let mut planned = false;
+        let mut looked = BTreeSet::new();
         loop {
-            match self.hold(id, &fact.digest, planned, None, [&context.cancel, until]).await? {
+            match self.hold(id, &fact.digest, &looked, None, [&context.cancel, until]).await? {
                 WaitEnd::AskAgain(turn) => {
-                    planned = self.is_plan_agreed(&fact.run).await?;
+                    looked = self.agreed_plans(&fact.run).await?;
                     let answer = self.propose_again(id, context.clone(), false, turn).await?;
                     // The policy of now may want somebody else, too: then it waits on.
                     if !matches!(answer.end, End::Pending(_)) {

@@ -7,7 +7,6 @@ use crate::gate::Gate;
 use crate::hold::WaitEnd;
 use crate::identity::Session;
 use crate::ids;
-use crate::plans;
 use crate::wait::Turn;
 use aecl_executor::house::without_keys;
 use aecl_executor::{CallContext, CallPlan, Outcome};
@@ -117,9 +116,6 @@ impl Gate {
         let mut evidence = self.evidence(&action).await?;
         // On record with the decision, which is made from that alone.
         evidence.extend(self.0.executor.leads(&action, context.session.as_deref()).await);
-        // A yes to the plan may come between a decision and the wait for people, so only what the decision itself, or
-        // a look before it, says of the plan counts.
-        let mut planned = false;
         loop {
             // What people have answered is decided on record, whatever else came to nothing.
             if again.is_none()
@@ -132,6 +128,8 @@ impl Gate {
                 self.until_ended(&answer.action, deadline, [&context.cancel, until]).await?;
                 return self.recorded_answer(&answer.action, answer.decision, true).await;
             }
+            // A yes to a plan may come between a decision and the wait for people, so what was agreed to before it counts.
+            let agreed = self.agreed_plans(&action.principal.run).await?;
             let (ruling, receipt) = self.rule(&action, &evidence, again.take()).await?.split();
             drop(turn.take());
             match ruling {
@@ -152,12 +150,11 @@ impl Gate {
                     let asked_at = self.now();
                     let ends = [&context.cancel, until];
                     let Wait { id, action: asked, decision, .. } = wait;
-                    let looked = planned || plans::has_spoken(&decision);
-                    let held = self.hold(&id, &asked.digest, looked, Some(deadline), ends).await?;
+                    let looked = self.looked_at_before(agreed, &decision, &asked.principal.run).await?;
+                    let held = self.hold(&id, &asked.digest, &looked, Some(deadline), ends).await?;
                     self.0.metrics.waited(self.now().since_ms(asked_at));
                     match held {
                         WaitEnd::AskAgain(mine) => {
-                            planned = self.is_plan_agreed(&action.principal.run).await?;
                             turn = Some(mine);
                             again = Some(Again { action: id, unattended: false });
                         }

@@ -22,6 +22,7 @@ use crate::provenance::proof;
 use crate::read::action::Action;
 use crate::record::approval::people::{counting, lapsed};
 use crate::record::approval::{ApprovalRequest, ApprovalState, Quorum, TypedConfirmation, Vote, Voters};
+use crate::record::cover::Cover;
 use crate::record::decision::{Decision, Finding, Obligation, Verdict};
 use crate::record::facts::{ActionState, EDITION};
 use std::collections::BTreeSet;
@@ -305,10 +306,17 @@ pub fn need_of(question: &DecisionRequest<'_>, findings: &[Finding]) -> Quorum {
     need
 }
 
-/// Whether the plan that people agreed to answers for this call. If it was agreed to and does not, that is told.
+/// Whether a plan that people agreed to answers for this call: the declared one, or one that the agent has proposed. If it
+/// was agreed to and does not, that is told.
 fn is_covered(question: &DecisionRequest<'_>, decision: &mut Decision, need: &Quorum) -> bool {
-    let agreed = question.facts.cover.as_ref().filter(|cover| cover.is_agreed(question.now));
-    let Some(cover) = agreed else { return false };
+    let mut covers = question.facts.cover.iter().chain(&question.facts.proposed);
+    covers.any(|cover| covers_it(question, decision, need, cover))
+}
+
+fn covers_it(question: &DecisionRequest<'_>, decision: &mut Decision, need: &Quorum, cover: &Cover) -> bool {
+    if !cover.is_agreed(question.now) {
+        return false;
+    }
     let confirm = confirm_for(question, &decision.findings, &cover.approval);
     let excluded = excluded_from(question);
     let votes = counting(&cover.votes, question.facts.voters.as_ref(), &excluded);
@@ -320,7 +328,8 @@ fn is_covered(question: &DecisionRequest<'_>, decision: &mut Decision, need: &Qu
         decision.plan_step = Some(cover.step);
         return true;
     };
-    let message = format!("the plan was approved, and this is its step {}, but {why}", cover.step + 1);
+    let which = if cover.proposed { "the plan that the agent proposed" } else { "the plan" };
+    let message = format!("{which} was approved, and this is its step {}, but {why}", cover.step + 1);
     let told = of_approval(code::PLAN_DOES_NOT_COVER, message);
     decision.findings.push(Finding { verdict: Verdict::Allow, ..told });
     false
@@ -449,15 +458,12 @@ fn asked_too_often(question: &DecisionRequest<'_>) -> Option<String> {
     if question.action.compensates.is_some() {
         return None;
     }
-    question.facts.run.iter().chain(&question.facts.lineage).find_map(|run| {
-        let most = question.bundle.agent(&run.principal.agent)?.max_questions_per_run;
-        (run.questions >= most).then(|| {
-            format!(
-                "the run `{}` has asked people {} times already, and `{}` may ask {most} times",
-                run.principal.run, run.questions, run.principal.agent
-            )
-        })
-    })
+    let runs = question.facts.run.iter().chain(&question.facts.lineage);
+    let (run, most) = approvers::questions_spent(runs, question.bundle)?;
+    Some(format!(
+        "the run `{}` has asked people {} times already, and `{}` may ask {most} times",
+        run.principal.run, run.questions, run.principal.agent
+    ))
 }
 
 /// The destinations whose ends a person has to type: of severity 3, and named by nobody who is trusted.

@@ -477,6 +477,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
         bundle: &bundle,
         cages: None,
         now,
+        midway: None,
     };
     let fresh = aecl_kernel::decide::request::NewIds {
         action: aecl_kernel::base::id::ActionId::new("act_9").unwrap(),

@@ -71,7 +71,7 @@ pub(crate) struct Folded {
 impl Folded {
     /// Whether a fact is of this kind, by its key.
     pub(crate) fn has(key: &str) -> bool {
-        ["trust/", "summary/"].iter().any(|prefix| key.starts_with(prefix))
+        ["trust/", "summary/", "plan/"].iter().any(|prefix| key.starts_with(prefix))
     }
 
     /// Takes the next entry.
@@ -82,6 +82,7 @@ impl Folded {
         let Some(run) = &entry.run else { return Ok(()) };
         if let Event::Asked(ask) = &entry.event {
             self.asked.insert(format!("summary/{}", ask.approval), run.to_string());
+            self.asked.insert(format!("plan/{}", ask.approval), run.to_string());
         }
         let Some(committed) = &entry.beside else {
             // Each of these has brought some since entries commit to them.

@@ -101,7 +101,7 @@ impl Cache {
         for (key, fact, stored) in changes.written() {
             match key {
                 // No decision reads them, and they may be long.
-                FactKey::Goal(_) | FactKey::Summary(_) => self.forget(key),
+                FactKey::Goal(_) | FactKey::Plan(_) | FactKey::Summary(_) => self.forget(key),
                 key => self.keep(key.clone(), fact.cloned().map(Box::new), stored),
             }
         }

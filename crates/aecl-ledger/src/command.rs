@@ -1,6 +1,8 @@
 //! The commands of the writer. Each reads what it needs, refuses what cannot be true, and appends; nothing of
 //! it is answered before the group is durable.
 
+mod proposed;
+
 use crate::batch::OpenBatch;
 use crate::beside::Beside;
 use crate::error::LedgerError;
@@ -19,7 +21,7 @@ use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::ingest::{Trusted, at_worst};
 use aecl_kernel::provenance::labels::Labels;
-use aecl_kernel::read::action::{Action, Mode};
+use aecl_kernel::read::action::{Action, Credential, Mode};
 use aecl_kernel::read::plan::Plan;
 use aecl_kernel::record::approval::plan::PlanAsked;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, People, Summary, Vote};
@@ -27,9 +29,9 @@ use aecl_kernel::record::event::{
     self, Answered, Concluded, Event, Expired, Lapse, OutcomeKind, Ruled, Started,
 };
 use aecl_kernel::record::facts::{
-    ActionState, FOLLOWS_MAX, FactStore, Facts, KillScope, affordable, keys, rest_on,
+    ActionState, FOLLOWS_MAX, Fact, FactKey, FactStore, Facts, KillScope, affordable, keys, rest_on,
 };
-use aecl_kernel::record::goal::Goal;
+use aecl_kernel::record::goal::{Goal, ProposedPlan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -120,8 +122,22 @@ pub struct Answering {
     pub ending: Vec<ApprovalId>,
 }
 
+/// A plan that an agent has proposed in the middle of its run, to be put before people.
+#[derive(Debug)]
+pub struct AskPlan {
+    /// The request to people.
+    pub ask: ApprovalRequest,
+    /// The plan.
+    pub plan: ProposedPlan,
+    /// With which credential it was proposed.
+    pub credential: Credential,
+    /// The policy in force.
+    pub bundle: Arc<Bundle>,
+}
+
 pub(crate) enum Command {
     Rule(Rule, Reply<Recorded<Ruling>>),
+    AskPlan(Box<AskPlan>, Timestamp, Reply<Recorded<()>>),
     Conclude(Conclusion, Timestamp, Reply<Recorded<Concluded>>),
     Answer(Box<Answering>, Reply<Recorded<Answered>>),
     Expire(ApprovalId, Timestamp, Reply<bool>),
@@ -187,6 +203,9 @@ impl Command {
         }
         match self {
             Command::Rule(rule, reply) => settle(reply, write_rule(rule, batch), batch),
+            Command::AskPlan(asking, now, reply) => {
+                settle(reply, proposed::write(*asking, now, batch), batch)
+            }
             Command::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, batch), batch),
             Command::Answer(answering, reply) => settle(reply, write_answer(*answering, batch), batch),
             Command::Expire(id, now, reply) => match write_expiry(&id, now, batch) {
@@ -307,17 +326,28 @@ fn ask(
     run: &RunId,
     now: Timestamp,
     ask: ApprovalRequest,
-    mut summary: Summary,
+    summary: Summary,
     batch: &mut OpenBatch,
 ) -> Result<(), LedgerError> {
+    ask_beside(run, now, ask, summary, BTreeMap::new(), batch).map(drop)
+}
+
+/// The same, with something else beside it.
+fn ask_beside(
+    run: &RunId,
+    now: Timestamp,
+    ask: ApprovalRequest,
+    mut summary: Summary,
+    mut beside: BTreeMap<FactKey, Fact>,
+    batch: &mut OpenBatch,
+) -> Result<usize, LedgerError> {
     let key = keys::Summary(ask.approval.clone());
     // The same request again, for more people, keeps its number.
     if let Some(known) = batch.group.find(key.clone())? {
         summary.number = known.number;
     }
-    let mut beside = BTreeMap::new();
     beside.put(key, Box::new(summary));
-    batch.append_with(run, now, Event::Asked(Box::new(ask)), beside).map(drop)
+    batch.append_with(run, now, Event::Asked(Box::new(ask)), beside)
 }
 
 fn write_conclusion(c: Conclusion, now: Timestamp, batch: &mut OpenBatch) -> Written<Recorded<Concluded>> {
@@ -412,7 +442,7 @@ fn write_answer(answering: Answering, batch: &mut OpenBatch) -> Written<Recorded
     let endorses = answered.endorsers(&ask).is_some();
     let endorsed = if endorses { endorsed } else { Vec::new() };
     let index = append_trusted(&ask.run, at, Event::Answered(answered.clone()), &endorsed, batch)?;
-    if state == ApprovalState::Rejected && ask.plan.is_some() {
+    if state == ApprovalState::Rejected && ask.plan.as_ref().is_some_and(PlanAsked::is_declared) {
         close_unplanned(&ask.run, &answered.vote, at, batch)?;
         withdraw_ended(&ending, at, batch)?;
     }
@@ -509,7 +539,7 @@ fn write_run(open: OpenRun, now: Timestamp, batch: &mut OpenBatch) -> Written<Re
     let bound = match &open.ask {
         Some(ApprovalRequest { plan: Some(asked), digest, run: of, expires_at: until, .. }) => {
             let stated = PlanAsked::digest(&open.goal, &opened.principal, asked.bundle, *until);
-            *digest == stated && *of == run && *until <= expires_at && opened.planned
+            asked.is_declared() && *digest == stated && *of == run && *until <= expires_at && opened.planned
         }
         Some(_) => false,
         None => true,

@@ -1,7 +1,7 @@
 //! The ledger as the other rooms see it: writes that are on record when they return, and reads.
 
 use crate::cache;
-use crate::command::{Answering, Command, Conclusion, OpenRun, Rule};
+use crate::command::{Answering, AskPlan, Command, Conclusion, OpenRun, Rule};
 use crate::error::LedgerError;
 use crate::in_flight::{InFlight, Stage};
 use crate::known::{Known, Look, Missed};
@@ -26,11 +26,12 @@ use aecl_kernel::record::event::{
     TokenRevoked,
 };
 use aecl_kernel::record::facts::{
-    ActionFact, Fact, FactStore as _, Facts, KillScope, RunFact,
+    ActionFact, Fact, FactKey, FactStore as _, Facts, KillScope, RunFact,
     keys::{self, TypedKey},
 };
-use aecl_kernel::record::goal::Goal;
+use aecl_kernel::record::goal::{Goal, ProposedPlan};
 use aecl_proof::VerifierKey;
+use std::cell::RefCell;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -216,6 +217,11 @@ impl Ledger {
         // Whoever asks does this, and not the writer, for whom all wait.
         prepare(&rule.action);
         self.ask(|reply| Command::Rule(rule, reply)).await
+    }
+
+    /// Puts a plan before people that an agent has proposed in the middle of its run.
+    pub async fn ask_plan(&self, asking: AskPlan, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Command::AskPlan(Box::new(asking), now, reply)).await
     }
 
     /// Records how an attempt ended, or what an unknown outcome turned out to be.
@@ -416,6 +422,39 @@ impl Ledger {
     /// An action.
     pub async fn action(&self, id: &ActionId) -> Result<Option<ActionFact>, LedgerError> {
         Ok(self.find(keys::Action(id.clone())).await?.map(|action| *action))
+    }
+
+    /// The plan that a request asks about, if an agent has proposed it in the middle of its run.
+    pub async fn proposed_plan(&self, id: &ApprovalId) -> Result<Option<ProposedPlan>, LedgerError> {
+        self.find(keys::Plan(id.clone())).await
+    }
+
+    /// The request about a plan, by the digest of what was proposed.
+    pub async fn asked_of(&self, digest: Digest) -> Result<Option<ApprovalRequest>, LedgerError> {
+        match self.find(keys::AskOf(digest)).await? {
+            Some(id) => self.approval(&id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Looks with all that is on record, fact by fact. No decision may rest on it.
+    pub async fn look_around<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&dyn Fn(&FactKey) -> Option<Fact>) -> T + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let around = move |store: &mut dyn Store| {
+            let (store, broken) = (RefCell::new(cache::View(store)), RefCell::new(None));
+            let found = look(&|key| match store.borrow_mut().fact(key) {
+                Ok(fact) => fact,
+                Err(error) => {
+                    // What cannot be read is not taken for nothing: all of the look is given up.
+                    broken.borrow_mut().get_or_insert(error);
+                    None
+                }
+            });
+            broken.into_inner().map_or(Ok(found), Err)
+        };
+        self.readers.read(Reach::LookUp, around).await
     }
 
     /// A request for approval.

@@ -35,7 +35,7 @@ mod withdraw;
 mod writer;
 
 pub use batch::ENTRY_BYTES_MAX;
-pub use command::{Answering, Conclusion, OpenRun, Rule};
+pub use command::{Answering, AskPlan, Conclusion, OpenRun, Rule};
 pub use error::LedgerError;
 pub use export::{Export, ExportError, Exported, Progress, export};
 pub use in_flight::Stage;

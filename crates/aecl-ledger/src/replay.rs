@@ -163,10 +163,11 @@ pub fn against(store: &mut dyn Store, range: Range<u64>, bundle: &Bundle) -> Res
         if let Some(ask) = facts.ask.as_mut().filter(|ask| ask.digest == ruled.digest) {
             ask.digest = action.digest;
         }
-        if let (Some(cover), Some(typed)) = (&mut facts.cover, &action.typed)
-            && ruled.definition == Some(cover.definition)
-        {
-            cover.definition = typed.digest;
+        let covers = facts.cover.iter_mut().chain(&mut facts.proposed);
+        for cover in covers.filter(|cover| ruled.definition == Some(cover.definition)) {
+            if let Some(typed) = &action.typed {
+                cover.definition = typed.digest;
+            }
         }
         if let Some((used, _)) = facts.used.as_mut().filter(|(used, _)| used.digest == ruled.digest) {
             used.digest = action.digest;

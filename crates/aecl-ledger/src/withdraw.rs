@@ -142,6 +142,20 @@ pub(crate) fn withdraw_ended(
     Ok(count)
 }
 
+/// Withdraws a request about a plan, if it is open: the agent has proposed another, and one counts at a time.
+pub(crate) fn replaced(
+    before: &ApprovalId,
+    by: &ApprovalId,
+    now: Timestamp,
+    batch: &mut OpenBatch,
+) -> Result<(), LedgerError> {
+    let Some(ask) = open(before, batch)? else { return Ok(()) };
+    if !ask.is_open(now) {
+        return Ok(());
+    }
+    withdraw(ask, None, format!("the agent has proposed another plan since: `{by}`"), now, batch)
+}
+
 /// Why a run has ended, or one that it was delegated from.
 fn ended(run: &RunId, batch: &mut OpenBatch) -> Result<Option<String>, LedgerError> {
     let Some(fact) = run_fact(run, batch)? else { return Ok(None) };

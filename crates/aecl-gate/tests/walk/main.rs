@@ -19,6 +19,7 @@ mod people;
 mod permits;
 mod plans;
 mod policy;
+mod proposed;
 mod provenance;
 mod runs;
 mod steps;

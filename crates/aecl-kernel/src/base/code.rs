@@ -174,6 +174,12 @@ codes! {
     PLAN_NOT_APPROVED = "plan_not_approved";
     /// The plan was approved, and the yes does not reach this call.
     PLAN_DOES_NOT_COVER = "plan_does_not_cover";
+    /// A plan that the agent proposes is not put before anybody.
+    PLAN_REFUSED = "plan_refused";
+    /// A plan that the agent proposes has a step that the declared plan does not have.
+    PLAN_BEYOND_CONTRACT = "plan_beyond_contract";
+    /// A person said no to exactly this plan.
+    PLAN_REJECTED = "plan_rejected";
     /// The amount is above the limit of the argument.
     AMOUNT_ABOVE_LIMIT = "amount_above_limit";
     /// Where the values come from, or which of them are secret, is not known.

@@ -46,6 +46,17 @@ pub fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
     excluded
 }
 
+/// The first of these runs whose agent has asked people as often as it may, and how often that is.
+pub fn questions_spent<'a>(
+    runs: impl IntoIterator<Item = &'a RunFact>,
+    bundle: &Bundle,
+) -> Option<(&'a RunFact, u64)> {
+    runs.into_iter().find_map(|run| {
+        let most = bundle.agent(&run.principal.agent)?.max_questions_per_run;
+        (run.questions >= most).then_some((run, most))
+    })
+}
+
 /// Who answers when a check, not a rule, asks for a person: the approver groups of the agent.
 pub(crate) fn approvers(question: &DecisionRequest<'_>) -> ApproverRule {
     approvers_of(question.bundle, &question.action.principal.agent)

@@ -3,6 +3,8 @@
 
 mod agreed;
 mod cover;
+
+pub use agreed::holds as declared_plan_holds;
 pub(crate) mod history;
 mod provenance;
 
@@ -103,9 +105,11 @@ impl Facts {
                 Provenance::gather(action, run, &facts.lineage, agreed, people, bundle, space)?;
             let standing = facts.provenance.as_ref().and_then(|p| p.plan);
             facts.cover = Cover::gather(action, run, standing, space)?;
+            facts.proposed = Cover::gather_proposed(action, run, space)?;
         }
         let asked = facts.ask.iter().flat_map(|ask| &ask.votes);
-        let votes: Vec<&Vote> = asked.chain(facts.cover.iter().flat_map(|cover| &cover.votes)).collect();
+        let covers = facts.cover.iter().chain(&facts.proposed);
+        let votes: Vec<&Vote> = asked.chain(covers.flat_map(|cover| &cover.votes)).collect();
         if let Some(people) = people.filter(|_| !votes.is_empty()) {
             facts.voters = Some(people.voters(votes, principal));
         }

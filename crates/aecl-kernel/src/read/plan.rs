@@ -35,6 +35,18 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether whatever is this step has the arguments that the other one names.
+    fn is_within(&self, other: &Step) -> bool {
+        let said = |pointer: &str, constraint: &Constraint| match self.arguments.get(pointer) {
+            Some(own) => constraint.admits_all(own),
+            None => self.arguments.iter().filter(|(_, own)| own.is_exact()).any(|(above, own)| {
+                let below = pointer.strip_prefix(above.as_str()).filter(|rest| rest.starts_with('/'));
+                below.is_some_and(|below| own.values().iter().all(|v| constraint.admits(v.pointer(below))))
+            }),
+        };
+        self.action == other.action && other.arguments.iter().all(|(at, constraint)| said(at, constraint))
+    }
+
     /// Whether the action has the arguments that it names.
     fn fits(&self, action: &Action) -> bool {
         self.arguments.iter().all(|(pointer, c)| c.admits(action.arguments.pointer(pointer)))
@@ -137,6 +149,30 @@ impl Plan {
         standing
     }
 
+    /// How far a run has come in this plan from this place on, once it has done a step of another plan as often as that says;
+    /// or how such a call stands to this plan that it does not have.
+    pub fn after(&self, step: &Step, place: PlanProgress) -> Result<PlanProgress, PlanMatch> {
+        let (mut place, mut left, mut standing) = (place, step.times, PlanMatch::Unlisted);
+        for (number, own) in (0u32..).zip(&self.steps).filter(|(_, own)| own.action == step.action) {
+            if !step.is_within(own) {
+                standing = if standing == PlanMatch::Unlisted { PlanMatch::Otherwise } else { standing };
+                continue;
+            }
+            standing = PlanMatch::Over;
+            let before = if number == place.step { place.times } else { 0 };
+            let free = if number < place.step { 0 } else { own.times.saturating_sub(before) };
+            let taken = left.min(free);
+            if taken > 0 {
+                place = PlanProgress { step: number, times: before + taken };
+                left -= taken;
+            }
+            if left == 0 {
+                return Ok(place);
+            }
+        }
+        Err(standing)
+    }
+
     /// Whether a step with this action names exactly this value at this place. An upper limit names amounts of this role,
     /// from nothing upwards: less than nothing is below every limit, and may be the opposite.
     pub fn says(&self, action: &Action, pointer: &str, class: Class, value: &Value) -> bool {
@@ -170,6 +206,15 @@ impl Constraint {
             Self::Equals(value) => vec![value.clone()],
             Self::OneOf(values) => values.clone(),
             Self::AtMost(most) => vec![Value::Number(most.clone())],
+        }
+    }
+
+    /// Whether it admits whatever the other one admits.
+    fn admits_all(&self, other: &Constraint) -> bool {
+        match (self, other) {
+            (_, Self::Equals(_) | Self::OneOf(_)) => other.values().iter().all(|v| self.admits(Some(v))),
+            (Self::AtMost(_), Self::AtMost(most)) => self.admits(Some(&Value::Number(most.clone()))),
+            (Self::Equals(_) | Self::OneOf(_), Self::AtMost(_)) => false,
         }
     }
 

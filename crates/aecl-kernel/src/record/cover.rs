@@ -17,6 +17,9 @@ pub struct Cover {
     pub approval: ApprovalId,
     /// The step, from 0.
     pub step: u32,
+    /// The agent has proposed the plan, in the middle of its run: nothing in it is anybody's word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proposed: bool,
     /// What was written when it was read.
     pub state: ApprovalState,
     /// Until when a yes counts.

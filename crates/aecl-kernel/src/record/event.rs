@@ -17,10 +17,11 @@ use crate::provenance::labels::Labels;
 use crate::provenance::proof::NamedThings;
 use crate::read::action::{Mode, Proposal, ProposalProblem};
 use crate::read::plan::{PlanMatch, PlanProgress};
+use crate::record::approval::plan::PlanAsked;
 use crate::record::approval::{ApprovalRequest, ApprovalState, Vote, Voters};
 use crate::record::decision::{Decision, Verdict};
 use crate::record::facts::{
-    ActionFact, ActionState, FactStore, Facts, Kill, KillScope, RunFact, Undo, Used, keys,
+    ActionFact, ActionState, FactStore, Facts, Kill, KillScope, ProposedProgress, RunFact, Undo, Used, keys,
 };
 use crate::record::goal::Goal;
 use crate::record::history::HistoryDelta;
@@ -595,8 +596,19 @@ impl Entry {
                 space.put(keys::Open(ask.approval.clone()), ask.expires_at);
                 space.put(keys::Approval(ask.approval.clone()), (**ask).clone());
                 self.change_action(&ask.action, space, |a| a.approval = Some(ask.approval.clone()))?;
-                if ask.plan.is_some() {
-                    self.change_run(space, |run| run.plan_approval = Some(ask.approval.clone()))?;
+                match &ask.plan {
+                    None => {}
+                    Some(PlanAsked { proposed: None, .. }) => {
+                        self.change_run(space, |run| run.plan_approval = Some(ask.approval.clone()))?;
+                    }
+                    Some(PlanAsked { proposed: Some(steps), .. }) => {
+                        // Whoever proposes the same again finds what became of it.
+                        space.put(keys::AskOf(*steps), ask.approval.clone());
+                        let (approval, step) = (ask.approval.clone(), PlanProgress::default());
+                        self.change_run(space, |run| {
+                            run.proposed = Some(ProposedProgress { approval, step })
+                        })?;
+                    }
                 }
             }
             Event::Answered(e) => self.answered(e, space)?,
@@ -665,6 +677,7 @@ impl Entry {
             planned: e.planned,
             step: PlanProgress::default(),
             plan_approval: None,
+            proposed: None,
             questions: 0,
             trusted_bytes: 0,
             barred: e.barred.clone(),
@@ -673,17 +686,15 @@ impl Entry {
         space.put(keys::Run(run.clone()), fact);
     }
 
-    /// With the run ends what people said about its plan.
+    /// With the run ends what people said about its plans.
     fn run_closed<S: FactStore>(&self, e: &RunClosed, space: &mut S) -> Result<(), S::Error> {
-        let mut plan = None;
+        let mut plans = Vec::new();
         self.change_run(space, |run| {
             run.closed = Some(e.reason.clone());
-            plan.clone_from(&run.plan_approval);
+            plans.extend(run.plan_approval.clone());
+            plans.extend(run.proposed.as_ref().map(|proposed| proposed.approval.clone()));
         })?;
-        match plan {
-            Some(approval) => self.withdraw(&approval, space),
-            None => Ok(()),
-        }
+        plans.iter().try_for_each(|approval| self.withdraw(approval, space))
     }
 
     /// Nobody has to answer any more.
@@ -758,6 +769,13 @@ impl Entry {
             if let Some(PlanMatch::Step { step }) = provenance.plan {
                 self.change_run(space, |run| run.step = run.step.after(step))?;
             }
+        }
+        if let Some(cover) = &e.facts.proposed {
+            self.change_run(space, |run| {
+                if let Some(proposed) = run.proposed.as_mut().filter(|p| p.approval == cover.approval) {
+                    proposed.step = proposed.step.after(cover.step);
+                }
+            })?;
         }
         match (&e.decision.approval, e.decision.plan_step) {
             (Some(approval), None) => self.close_ask(approval, ApprovalState::Used, space)?,

@@ -18,7 +18,7 @@ use crate::provenance::proof::Provenance;
 use crate::read::plan::PlanProgress;
 use crate::record::approval::{ApprovalRequest, Summary, Voters};
 use crate::record::cover::Cover;
-use crate::record::goal::Goal;
+use crate::record::goal::{Goal, ProposedPlan};
 use crate::record::history::{History, Sum};
 use crate::record::usage::{BudgetHold, Meter, Rate};
 use keys::TypedKey;
@@ -42,6 +42,8 @@ pub enum FactKey {
     Open(ApprovalId),
     /// A request that is open, in short. No decision reads it.
     Summary(ApprovalId),
+    /// The plan that an agent has proposed, by the request about it.
+    Plan(ApprovalId),
     Action(ActionId),
     InFlight(ActionId),
     Revoked(String),
@@ -71,6 +73,7 @@ impl fmt::Display for FactKey {
             FactKey::Approval(id) => write!(f, "approval/{id}"),
             FactKey::Open(id) => write!(f, "open/{id}"),
             FactKey::Summary(id) => write!(f, "summary/{id}"),
+            FactKey::Plan(id) => write!(f, "plan/{id}"),
             FactKey::Action(id) => write!(f, "action/{id}"),
             FactKey::InFlight(id) => write!(f, "flight/{id}"),
             FactKey::Revoked(token) => write!(f, "revoked/{token}"),
@@ -133,6 +136,7 @@ pub enum Fact {
     Approval(ApprovalRequest),
     Open(Timestamp),
     Summary(Box<Summary>),
+    Plan(ProposedPlan),
     Action(Box<ActionFact>),
     InFlight(Timestamp),
     Revoked(Timestamp),
@@ -187,6 +191,9 @@ pub struct RunFact {
     /// The request for people's yes to the plan, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_approval: Option<ApprovalId>,
+    /// The plan that its agent has proposed last, if it has proposed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<ProposedProgress>,
     /// How often people were asked in it, and in the runs that were delegated from it.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub questions: u64,
@@ -199,6 +206,17 @@ pub struct RunFact {
     /// People on whose word it rests values that were asked about, each with the groups for which they answered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub endorsers: BTreeMap<PersonId, BTreeSet<String>>,
+}
+
+/// Progress of a run in the plan that its agent has proposed in the middle of it. What was done since people were asked
+/// counts, whether or not they had agreed by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposedProgress {
+    /// The request to people.
+    pub approval: ApprovalId,
+    /// How far it has come.
+    #[serde(default, skip_serializing_if = "PlanProgress::is_start")]
+    pub step: PlanProgress,
 }
 
 /// Most runs that a run goes on from whose later reading counts for it. What those before had read when they were gone on
@@ -421,6 +439,9 @@ pub struct Facts {
     /// asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cover: Option<Cover>,
+    /// The same of the plan that the agent has proposed in the middle of its run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<Cover>,
     /// What the agent did before. Decisions that were recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub past: Option<History>,

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use aecl_analysis::load::VettedBundle;
-use aecl_analysis::outlook::Stated;
+use aecl_analysis::outlook::{Midway, Stated};
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;
@@ -21,13 +21,15 @@ use aecl_kernel::policy::problem::{BundleProblem, Source};
 use aecl_kernel::provenance::ingest::ingest;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::read::plan::Plan;
+use aecl_kernel::record::approval::plan::PlanAsked;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Vote};
 use aecl_kernel::record::event::{
     Answered, Concluded, Entry, Event, Expired, KillChanged, Lapse, OutcomeKind, Ruled, RunClosed, RunOpened,
     Started, TokenRevoked, VERSION, state_goal,
 };
 use aecl_kernel::record::facts::{ActionFact, Fact, FactKey, Facts, KillScope, RunFact, affordable, rest_on};
-use aecl_kernel::record::goal::Goal;
+use aecl_kernel::record::goal::{Goal, ProposedPlan};
 use aecl_kernel::record::usage::Meter;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -179,9 +181,40 @@ impl World {
             bundle: &bundle,
             cages: None,
             now,
+            midway: None,
         };
         let ask = stated.ask(None, &fresh)?;
         self.record(Some(&who.run), Event::Asked(Box::new(ask.clone())));
+        Ok(ask)
+    }
+
+    /// The agent proposes a plan in the middle of its run, and it is put before people.
+    pub fn propose_plan(&mut self, who: &Principal, plan: &Value) -> Result<ApprovalRequest, (Code, String)> {
+        let plan = ProposedPlan::new(&Plan::read(plan).unwrap().unwrap());
+        let goal = match self.space.get(&FactKey::Goal(who.run.clone())).cloned() {
+            Some(Fact::Goal(goal)) => goal,
+            _ => Goal::new(String::new(), None),
+        };
+        let run = self.run(&who.run);
+        let lineage: Vec<RunFact> = run.ancestors.iter().map(|id| self.run(id)).collect();
+        let fresh = NewIds {
+            action: ActionId::new(&self.name("act")).unwrap(),
+            approval: ApprovalId::new(&self.name("apr")).unwrap(),
+        };
+        let (known, bundle, space) = (BTreeMap::new(), self.bundle.clone(), self.space.clone());
+        let stated = Stated {
+            goal: &goal,
+            run: &run,
+            lineage: &lineage,
+            known: &known,
+            bundle: &bundle,
+            cages: None,
+            now: self.now,
+            midway: Some(Midway { plan: &plan, people: None, record: &|key| space.get(key).cloned() }),
+        };
+        let ask = stated.ask(None, &fresh)?;
+        self.record(Some(&who.run), Event::Asked(Box::new(ask.clone())));
+        self.space.insert(FactKey::Plan(ask.approval.clone()), Fact::Plan(plan));
         Ok(ask)
     }
 
@@ -350,7 +383,7 @@ impl World {
             voters: None,
         };
         self.record(Some(&ask.run), Event::Answered(answered));
-        if state == ApprovalState::Rejected && ask.plan.is_some() {
+        if state == ApprovalState::Rejected && ask.plan.as_ref().is_some_and(PlanAsked::is_declared) {
             self.close(&ask.run);
         }
         Ok(state)

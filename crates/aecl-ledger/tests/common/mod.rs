@@ -194,6 +194,7 @@ impl World {
             planned: true,
             step: PlanProgress::default(),
             plan_approval: None,
+            proposed: None,
             questions: 0,
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
@@ -208,6 +209,7 @@ impl World {
             bundle: &self.bundle,
             cages: None,
             now,
+            midway: None,
         };
         let ask = stated.ask(None, &self.fresh()).unwrap_or_else(|(_, why)| panic!("{why}"));
         let open = OpenRun {

@@ -53,9 +53,8 @@ fn agreed(q: &DecisionRequest<'_>, typed: &TypedAction, findings: &mut Findings)
     let Some(holder) = q.facts.holders(&q.action.principal).find(|holder| wants(&holder.agent)) else {
         return;
     };
-    let cover = q.facts.cover.as_ref();
-    if cover.is_some_and(|cover| cover.is_agreed_still(q) && cover.reaches(q.action, typed, q.facts.edition))
-    {
+    let mut covers = q.facts.cover.iter().chain(&q.facts.proposed);
+    if covers.any(|cover| cover.is_agreed_still(q) && cover.reaches(q.action, typed, q.facts.edition)) {
         return;
     }
     let text = format!(

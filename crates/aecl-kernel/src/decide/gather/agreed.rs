@@ -9,7 +9,7 @@ use crate::record::facts::{FactStore, RunFact, keys};
 
 /// Whether nobody has to agree to the plan of this run, or everybody has who has to. One fact is read, of a run whose
 /// plan was put before people.
-pub(super) fn holds<S: FactStore>(
+pub fn holds<S: FactStore>(
     run: &RunFact,
     lineage: &[RunFact],
     bundle: &Bundle,

@@ -6,7 +6,7 @@ use crate::base::json::write_canonical;
 use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
 use crate::define::isolation::IsolationTier;
-use crate::record::goal::Goal;
+use crate::record::goal::{Goal, ProposedPlan};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -18,9 +18,31 @@ pub struct PlanAsked {
     pub bundle: Digest,
     /// The steps, in order.
     pub steps: Vec<StepAsked>,
+    /// Digest of the steps that an agent has proposed in the middle of its run. A plan that the run was opened with has
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<Digest>,
 }
 
 impl PlanAsked {
+    /// Whether it is the plan that the run was opened with: a no to it is a no to what the run is for.
+    pub fn is_declared(&self) -> bool {
+        self.proposed.is_none()
+    }
+
+    /// What a yes to a plan is bound to that an agent has proposed: as of a declared one, and the declared one too.
+    pub fn digest_of_proposed(
+        goal: &Goal,
+        plan: &ProposedPlan,
+        principal: &Principal,
+        bundle: Digest,
+        expires_at: Timestamp,
+    ) -> Digest {
+        let declared = Self::digest(goal, principal, bundle, expires_at).to_string();
+        let stated = plan.digest(&principal.run).to_string();
+        Digest::of_parts("aecl/proposed-plan/v1", &[declared.as_bytes(), stated.as_bytes()])
+    }
+
     /// What a yes is bound to: goal and plan, who acts where and in which run, the policy, and until when it counts.
     pub fn digest(goal: &Goal, principal: &Principal, bundle: Digest, expires_at: Timestamp) -> Digest {
         let mut stated = Vec::new();

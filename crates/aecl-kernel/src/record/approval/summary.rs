@@ -101,6 +101,16 @@ impl Summary {
         }
     }
 
+    /// The request about a plan of so many steps that the agent has proposed in the middle of its run.
+    pub fn of_proposed_plan(number: u64, principal: &Principal, goal: &Goal, steps: usize) -> Self {
+        let because = "its agent proposes these steps after what it has read, to be agreed to at once".into();
+        Self {
+            because,
+            title: short(&format!("Proposed: {}", plan_title(steps, &goal.text)), TITLE_BYTES_MAX),
+            ..Self::of_plan(number, principal, goal, steps)
+        }
+    }
+
     /// What is known of a request that was asked before there were summaries.
     pub fn unknown(number: u64, name: &str, principal: Principal) -> Self {
         let of = Digest::of_parts("aecl/shape/v1", &[b"unknown", name.as_bytes()]);

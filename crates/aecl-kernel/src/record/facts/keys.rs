@@ -70,6 +70,7 @@ keys! {
     Approval(id: ApprovalId) => ApprovalRequest,
     Open(id: ApprovalId) => Timestamp,
     Summary(id: ApprovalId) => Box<crate::record::approval::Summary>,
+    Plan(id: ApprovalId) => crate::record::goal::ProposedPlan,
     Action(id: ActionId) => Box<ActionFact>,
     InFlight(id: ActionId) => Timestamp,
     Revoked(token: String) => Timestamp,
