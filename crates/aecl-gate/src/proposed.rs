@@ -9,9 +9,9 @@ use crate::ids;
 use crate::plans::{Lineage, PlanRequest};
 use aecl_analysis::outlook::{Midway, Outlook, Refused, Stated};
 use aecl_executor::house::without_keys;
-use aecl_kernel::base::code;
+use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::id::RunId;
-use aecl_kernel::read::plan::Plan;
+use aecl_kernel::read::plan::{Plan, Step};
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::facts::RunFact;
 use aecl_kernel::record::goal::{Goal, ProposedPlan};
@@ -36,6 +36,19 @@ pub struct ProposedRequest {
     pub unproven: Vec<UnprovenValue>,
     /// What the run has done so far, oldest first.
     pub history: Vec<EarlierAction>,
+}
+
+/// Standing of a plan that an agent has proposed, as its agent hears of it.
+#[derive(Debug, Clone)]
+pub struct PlanStanding {
+    /// The request.
+    pub ask: ApprovalRequest,
+    /// Where it stands now.
+    pub state: ApprovalState,
+    /// What that means for its agent.
+    pub message: String,
+    /// The steps, unless they were erased, each with what it would ask about by itself.
+    pub steps: Vec<(Step, Vec<Code>)>,
 }
 
 /// What is looked at where facts are read.
@@ -112,6 +125,21 @@ impl Gate {
         }
     }
 
+    /// The same with what it means for its agent.
+    pub async fn plan_standing(
+        &self,
+        run: &RunId,
+        wait: Duration,
+    ) -> Result<Option<PlanStanding>, GateError> {
+        let Some(ask) = self.proposed_plan(run, wait).await? else { return Ok(None) };
+        let state = self.tally_of(&ask).await?.state;
+        let plan = self.0.ledger.proposed_plan(&ask.approval).await?.and_then(|plan| plan.plan());
+        let asked = ask.plan.iter().flat_map(|asked| &asked.steps);
+        let asks = asked.map(|step| step.asks.iter().copied().collect());
+        let steps = plan.iter().flat_map(|plan| plan.steps.clone()).zip(asks).collect();
+        Ok(Some(PlanStanding { message: in_words(&ask, state), ask, state, steps }))
+    }
+
     /// Whether the agent of a run that waits for people should be told that it may propose a plan: it has asked often, and may
     /// still ask, and no plan of its own waits.
     pub async fn may_propose_plan(&self, run: &RunId) -> Result<bool, GateError> {
@@ -168,6 +196,32 @@ impl Gate {
             })
         });
         Ok(found.await?)
+    }
+}
+
+fn in_words(ask: &ApprovalRequest, state: ApprovalState) -> String {
+    match state {
+        ApprovalState::Pending => {
+            "people are asked about the plan, and nothing of it is agreed to yet; ask again where it \
+                                   stands, or go on call by call"
+                .into()
+        }
+        ApprovalState::Approved => {
+            "people have agreed: propose each step exactly as it stands, in this order. A call with \
+                                    other values, or that is no step, is asked about by itself"
+                .into()
+        }
+        ApprovalState::Rejected => {
+            let no = ask.votes.iter().find(|vote| !vote.yes);
+            let (who, why) = no.map_or(("somebody", ""), |vote| (vote.person.as_str(), vote.reason.as_str()));
+            let said = format!("`{who}` said no: {why}");
+            format!("{}. The run goes on; propose another plan, or call by call", said.trim_end_matches(": "))
+        }
+        ApprovalState::Expired => {
+            "nobody agreed in time, or the yes is over; propose it again, or go on call by call".into()
+        }
+        ApprovalState::Withdrawn => "another plan has taken its place, or the run has ended".into(),
+        ApprovalState::Used => "nothing is left of it; go on call by call, or propose another".into(),
     }
 }
 

@@ -67,7 +67,15 @@ pub async fn propose(
         ..Submission::default()
     };
     let answer = app.gate.submit(&session, submission).await?;
-    Ok(answered(Action::of(answer, &app.gate.config().url())))
+    let mut action = Action::of(answer, &app.gate.config().url());
+    let run = &session.principal.run;
+    if action.state == "pending" && app.gate.may_propose_plan(run).await? {
+        action.hint = Some(format!(
+            "people are asked about call after call in this run; propose all that is left as one plan with `POST \
+             /v1/runs/{run}/plan`, and they can agree to it at once"
+        ));
+    }
+    Ok(answered(action))
 }
 
 /// What is wrong with a proposal: as JSON, or as a proposal.

@@ -6,7 +6,7 @@ use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
 use super::wire::summary;
 use super::wire::{
-    AnswerWith, Approval, ApprovalDetail, ChangedServer, Decision, FileChanges, Queue, Queued, Step, Unproven,
+    AnswerWith, Approval, ApprovalDetail, ChangedServer, Decision, FileChanges, Queue, Queued, Unproven,
 };
 use super::{plans, view};
 use aecl_gate::Identity;
@@ -177,7 +177,11 @@ async fn read(
     depth: Depth,
 ) -> Result<ApprovalDetail, Problem> {
     let ask = app.gate.ask(id).await?;
-    let mut full = if ask.plan.is_some() {
+    let mut full = if ask.plan.as_ref().is_some_and(|plan| !plan.is_declared()) {
+        let proposed = app.gate.proposed_request(ask).await?;
+        may_see(app, reader, &proposed.request.ask, &proposed.request.run.principal)?;
+        plans::proposed(app, proposed, reader)
+    } else if ask.plan.is_some() {
         let request = app.gate.plan_request(ask).await?;
         may_see(app, reader, &request.ask, &request.run.principal)?;
         plans::full(app, request, reader)
@@ -235,11 +239,6 @@ fn full(app: &App, request: Request, reader: &Identity) -> ApprovalDetail {
         }
         Identity::Orchestrator { .. } | Identity::Local => false,
     };
-    let bundle = app.gate.bundle();
-    let untrusted = |name: &str| {
-        let typed = bundle.catalogue().find(name);
-        typed.is_none_or(|typed| typed.variants().any(|variant| variant.manifest.output.untrusted))
-    };
     let principal = &request.ruled.principal;
     let (goal, plan) = request.goal.map_or((None, None), |g| (Some(g.text), g.plan));
     ApprovalDetail {
@@ -256,14 +255,7 @@ fn full(app: &App, request: Request, reader: &Identity) -> ApprovalDetail {
         goal,
         plan,
         decision: Decision::from(&*request.ruled.decision),
-        history: request
-            .history
-            .into_iter()
-            .map(|step| {
-                let untrusted = untrusted(&step.name);
-                Step::of(step, untrusted)
-            })
-            .collect(),
+        history: plans::history(app, request.history),
         unproven: request.unproven.into_iter().map(Unproven::from).collect(),
         action_state: request.action.state.name(),
         action_code: request.action.code.filter(|_| is_over(request.action.state)).map(Code::as_str),

@@ -107,6 +107,7 @@ fn for_agents() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(runs::open))
         .routes(routes!(runs::show))
+        .routes(routes!(runs::propose_plan, runs::show_proposed_plan))
         .routes(routes!(runs::renew))
         .routes(routes!(runs::delegate))
         .routes(routes!(runs::close))

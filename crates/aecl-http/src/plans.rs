@@ -3,12 +3,19 @@
 
 use super::App;
 use super::wire::summary::{ApprovalSummary, span, undo_of};
-use super::wire::{Approval, ApprovalDetail, Decision, PlanArgument, PlanOpen, PlanStep, description};
-use aecl_analysis::outlook::{Outlook, StepOutlook};
+use super::wire::{
+    Approval, ApprovalDetail, Decision, PlanArgument, PlanOpen, PlanStep, PlanValue, Step, Unproven,
+    description,
+};
+use aecl_analysis::outlook::{Outlook, StepOutlook, ValueStanding};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;
+use aecl_gate::approvals::EarlierAction;
 use aecl_gate::plans::PlanRequest;
+use aecl_gate::proposed::ProposedRequest;
+use aecl_kernel::define::catalogue::flow::Endorses;
 use aecl_kernel::define::risk::Risk;
+use aecl_kernel::provenance::proof::Backing;
 use aecl_kernel::read::plan::Constraint;
 use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::approval::summary::plan_title;
@@ -60,6 +67,66 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Approv
     }
 }
 
+/// Everything about a request about a plan that an agent has proposed in the middle of its run, for this reader: also what
+/// the run has read, and where in it the values stand.
+pub(super) fn proposed(app: &App, proposed: ProposedRequest, reader: &Identity) -> ApprovalDetail {
+    let ProposedRequest { request, plan, unproven, history } = proposed;
+    let mut shown = full(app, request, reader);
+    let asking = shown.plan_steps.iter().filter(|step| step.verdict != "allow").count();
+    let because = [
+        "its agent has read what these steps follow from, and proposes them as one plan".to_owned(),
+        format!("{asking} of {} would ask by themselves", plural(shown.plan_steps.len(), "step")),
+    ];
+    // What stands behind the first two is why they cannot be known.
+    let why_not =
+        shown.summary.because.split_off(shown.summary.because.len().min(1 + usize::from(asking > 0)));
+    shown.summary.title = format!("Proposed: {}", shown.summary.title);
+    shown.summary.because = because.into_iter().chain(why_not).collect();
+    shown.summary.reasons = shown.summary.because.iter().take(2).cloned().collect();
+    shown.arguments = plan.map_or(Value::Null, |plan| plan.stated().clone());
+    shown.unproven = unproven.into_iter().map(Unproven::from).collect();
+    shown.history = self::history(app, history);
+    shown
+}
+
+/// What a run has done, as a card shows it. Whether an output may be a stranger's follows from the catalogue.
+pub(super) fn history(app: &App, earlier: Vec<EarlierAction>) -> Vec<Step> {
+    let bundle = app.gate.bundle();
+    let untrusted = |name: &str| {
+        let typed = bundle.catalogue().find(name);
+        typed.is_none_or(|typed| typed.variants().any(|variant| variant.manifest.output.untrusted))
+    };
+    let one = |step: EarlierAction| {
+        let untrusted = untrusted(&step.name);
+        Step::of(step, untrusted)
+    };
+    earlier.into_iter().map(one).collect()
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+/// Who stands behind a value, in words.
+fn stands(by: &[Backing]) -> String {
+    let one = |backing: &Backing| match backing.by {
+        Endorses::User => Some("the goal names it, or a person has said so"),
+        Endorses::Operator => Some("the operator vouches for it"),
+        Endorses::Directory if backing.named => Some("a record of the directory that the goal names"),
+        Endorses::Directory => Some("a record of the directory"),
+        Endorses::Tenant if backing.named => Some("it exists here, and the goal names its record"),
+        Endorses::Tenant => Some("it exists here"),
+        Endorses::System if backing.named => Some("the backend has issued it, and the goal names its record"),
+        Endorses::System => Some("the backend has issued it"),
+        Endorses::Agent => Some("the run itself has made it"),
+        // They prove nothing.
+        Endorses::Made | Endorses::Opaque | Endorses::Third => None,
+    };
+    let mut told: Vec<&str> = by.iter().filter_map(one).collect();
+    told.dedup();
+    told.join("; ")
+}
+
 fn steps(request: &PlanRequest) -> Vec<PlanStep> {
     let Ok(outlook) = &request.outlook else { return Vec::new() };
     let asked = request.ask.plan.as_ref().map_or(&[][..], |plan| plan.steps.as_slice());
@@ -80,6 +147,13 @@ fn of_step(number: usize, look: &StepOutlook, stale: bool) -> PlanStep {
         at: open.at.clone(),
         class: open.class.name(),
         required: open.required,
+    };
+    let value = |standing: &ValueStanding| PlanValue {
+        at: standing.at.clone(),
+        class: standing.class.name(),
+        value: standing.value.clone(),
+        stands: stands(&standing.by),
+        unproven: standing.unproven,
     };
     let argument = |(at, constraint): (&String, &Constraint)| PlanArgument {
         at: at.clone(),
@@ -111,6 +185,7 @@ fn of_step(number: usize, look: &StepOutlook, stale: bool) -> PlanStep {
         reaches: reaches(&look.typed),
         covered: !stale && look.open.iter().all(|open| !open.required),
         open: look.open.iter().map(open).collect(),
+        values: look.values.iter().map(value).collect(),
         unnamed: look.unnamed.iter().map(|doubt| doubt.at.clone()).collect(),
         stale,
     }
@@ -130,10 +205,7 @@ fn anything(look: &StepOutlook) -> Vec<String> {
 
 fn summary(request: &PlanRequest, steps: &[PlanStep]) -> ApprovalSummary {
     let goal = request.goal.as_ref().map_or("its goal was erased", |goal| goal.text.as_str());
-    let count = match steps.len() {
-        1 => "1 step".to_owned(),
-        n => format!("{n} steps"),
-    };
+    let count = plural(steps.len(), "step");
     let mut because = vec![
         "whoever opened the run, or its policy, wants the plan approved before it is carried out".into(),
     ];

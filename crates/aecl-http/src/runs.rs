@@ -1,13 +1,17 @@
 //! Runs: open, look, renew, delegate, close.
 
 use super::App;
-use super::auth::{Caller, Known};
+use super::auth::{Bearer, Caller, Known};
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
-use super::wire::{OpenRun, Opened, PlanApproval, Rollback, RolledBack, Run, Token, Why};
+use super::wire::{
+    OpenRun, Opened, PlanApproval, PlanState, ProposePlan, Rollback, RolledBack, Run, Token, Why,
+};
 use aecl_gate::Session;
 use aecl_gate::runs::{OpenedRun, RunRequest};
+use aecl_kernel::base::code;
 use aecl_kernel::base::id::{AgentId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::record::approval::ApprovalState;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -29,6 +33,32 @@ fn request(body: OpenRun, parent: Option<RunId>) -> Result<RunRequest, BadId> {
         parent,
         approve_plan: body.approve_plan,
     })
+}
+
+/// The requests about the plans of a run as they stand: the declared one, and the one that its agent has proposed last.
+async fn both(
+    app: &App,
+    run: &RunId,
+    declared: Option<PlanApproval>,
+) -> Result<[Option<PlanApproval>; 2], Problem> {
+    let proposed = app.gate.plan_standing(run, Duration::ZERO).await?;
+    let url = app.gate.config().url();
+    Ok([declared, proposed.map(|plan| PlanApproval::of(&plan.ask, plan.state, &url))])
+}
+
+/// The plan that the agent of a run has proposed last, after at most this wait for people.
+async fn proposed(app: &App, run: &RunId, wait_s: u64) -> Result<(StatusCode, Json<PlanState>), Problem> {
+    let wait = app.at_most(wait_s);
+    let standing = tokio::select! {
+        standing = app.gate.plan_standing(run, wait) => standing?,
+        () = app.options.closing.cancelled() => app.gate.plan_standing(run, Duration::ZERO).await?,
+    };
+    let standing = standing.ok_or_else(|| {
+        Problem::of(code::RECORD_UNKNOWN, format!("no plan was proposed in `{run}`"))
+            .hint("its agent proposes one with `POST /v1/runs/{run}/plan`")
+    })?;
+    let status = if standing.state == ApprovalState::Pending { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(PlanState::of(&standing, &app.gate.config().url()))))
 }
 
 /// The request about the plan of a run, after at most this wait for people.
@@ -98,13 +128,48 @@ pub async fn show(
     Path(run): Path<String>,
     query: Result<Query<WaitForPlan>, QueryRejection>,
 ) -> Result<Json<Run>, Problem> {
-    let Query(wait) =
-        query.map_err(|e| Problem::of(aecl_kernel::base::code::REQUEST_INVALID, e.body_text()))?;
+    let Query(wait) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
     let run = RunId::new(&run)?;
     caller.run(&app, &run).await?;
     let plan = plan_approval(&app, &run, wait.wait_s).await?;
+    let plan = both(&app, &run, plan).await?;
     let goal = app.gate.ledger().goal(&run).await?;
     Ok(Json(Run::of(app.gate.run_now(&run).await?, goal, plan, app.gate.now())))
+}
+
+/// Propose a plan in the middle of a run, with the run's token: people are asked about all of its steps at once. It proves
+/// nothing; a yes covers exactly these steps. The same again is the same request, another takes its place.
+#[utoipa::path(post, path = "/v1/runs/{run}/plan", operation_id = "propose_plan", tag = "runs", request_body = ProposePlan,
+    responses((status = 200, body = PlanState), (status = 202, body = PlanState),
+        (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn propose_plan(
+    State(app): State<App>,
+    Bearer(session): Bearer,
+    Path(run): Path<String>,
+    Strict(body): Strict<ProposePlan>,
+) -> Result<(StatusCode, Json<PlanState>), Problem> {
+    let run = RunId::new(&run)?;
+    if session.principal.run != run {
+        return Err(Problem::of(code::FORBIDDEN, "the token belongs to another run"));
+    }
+    app.gate.propose_plan(&session, &serde_json::json!({ "steps": body.steps })).await?;
+    proposed(&app, &run, body.wait_s).await
+}
+
+/// Where the plan stands that the agent of a run has proposed last; with `wait_s` once people have answered about it.
+#[utoipa::path(get, path = "/v1/runs/{run}/plan", operation_id = "show_proposed_plan", tag = "runs", params(WaitForPlan),
+    responses((status = 200, body = PlanState), (status = 202, body = PlanState),
+        (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn show_proposed_plan(
+    State(app): State<App>,
+    caller: Caller,
+    Path(run): Path<String>,
+    query: Result<Query<WaitForPlan>, QueryRejection>,
+) -> Result<(StatusCode, Json<PlanState>), Problem> {
+    let Query(wait) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
+    let run = RunId::new(&run)?;
+    caller.run(&app, &run).await?;
+    proposed(&app, &run, wait.wait_s).await
 }
 
 /// Get a fresh token for a run that lives: with the key of its orchestrator, or with a token that still counts.
@@ -120,7 +185,7 @@ pub async fn renew(
         Caller::Known(by) => app.gate.renew(&by, &run).await?,
         Caller::Run(session) if session.principal.run == run => app.gate.renew_session(&session).await?,
         Caller::Run(_) => {
-            return Err(Problem::of(aecl_kernel::base::code::FORBIDDEN, "the token belongs to another run"));
+            return Err(Problem::of(code::FORBIDDEN, "the token belongs to another run"));
         }
     };
     Ok((StatusCode::CREATED, Json(fresh(token, &session))))
@@ -149,6 +214,7 @@ pub async fn close(
     app.gate.close_run(&by, &run, reason).await?;
     let goal = app.gate.ledger().goal(&run).await?;
     let plan = plan_approval(&app, &run, 0).await?;
+    let plan = both(&app, &run, plan).await?;
     Ok(Json(Run::of(app.gate.run_now(&run).await?, goal, plan, app.gate.now())))
 }
 
@@ -169,7 +235,7 @@ pub async fn rollback(
         rollback = app.gate.rollback_run(&by, &id, body.reason, wait) => rollback?,
         () = app.options.closing.cancelled() => {
             let why = "the server is going down; ask again how far it came";
-            return Err(Problem::of(aecl_kernel::base::code::LEDGER_UNAVAILABLE, why));
+            return Err(Problem::of(code::LEDGER_UNAVAILABLE, why));
         }
     };
     let back = RolledBack::of(&run, rollback, &app.gate.config().url());

@@ -229,3 +229,157 @@ async fn the_page_shows_every_step_and_takes_the_answer_and_the_yes_back() {
     assert!(page.contains("The plan was rejected, and its run has ended.") && !page.contains("Take it back"));
     assert_eq!(s.transfer(&token, "10", json!({})).await.short(), "200 blocked run_closed");
 }
+
+// --- Proposed in the middle of a run
+
+fn one_transfer(times: u32) -> Value {
+    let equals = |value: &str| json!({"equals": value});
+    json!([{"action": "payments.transfer", "times": times, "arguments": {
+        "/account": equals("acc-9"), "/amount": equals("10"), "/currency": equals("EUR")}}])
+}
+
+#[tokio::test]
+async fn an_agent_proposes_a_plan_after_what_it_has_read() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    let path = format!("/v1/runs/{run}/plan");
+    let mail = json!({"action": "mail.read", "arguments": {"id": "m1"}});
+    assert_eq!(s.post(&token, "/v1/actions", &mail).await.json()["state"], "done");
+    assert_eq!(s.get(&token, &path).await.short(), "404 record_unknown");
+    let proposed = s.post(&token, &path, &json!({"steps": one_transfer(2)})).await;
+    assert_eq!(proposed.status, 202, "{}", proposed.text);
+    let proposed = proposed.json();
+    assert_eq!((text(&proposed, "/state"), text(&proposed, "/run")), ("pending".to_owned(), run.clone()));
+    assert_eq!(text(&proposed, "/steps/0/action"), "payments.transfer");
+    assert!(proposed["steps"][0]["asks"].to_string().contains("unproven_destination"), "{proposed}");
+    let id = text(&proposed, "/approval/id");
+    let again = s.post(&token, &path, &json!({"steps": one_transfer(2)})).await.json();
+    assert_eq!(text(&again, "/approval/id"), id, "the same is the same");
+
+    let queue = s.get(&s.keys.finn, "/v1/approvals").await.json();
+    assert!(text(&queue, "/approvals/0/summary/title").starts_with("Proposed: Plan of 1 step"), "{queue}");
+    let full = s.get(&s.keys.finn, &format!("/v1/approvals/{id}")).await.json();
+    assert_eq!((full["about"].clone(), full["proposed"].clone()), (json!("plan"), json!(true)));
+    let values = full["plan_steps"][0]["values"].as_array().unwrap();
+    let account = values.iter().find(|v| v["at"] == "/account").unwrap();
+    assert_eq!((account["unproven"].clone(), account["stands"].clone()), (json!(true), json!("")));
+    assert!(full["unproven"].as_array().unwrap().iter().any(|u| u["value"] == "acc-9"), "{full}");
+    assert_eq!(full["history"][0]["name"], "mail.read");
+    assert_eq!(approve(&s, &id, &s.keys.olga, &["cc-9"]).await.short(), "403 approver_refused");
+    let waiting = format!("{path}?wait_s=20");
+    let (waits, yes) = tokio::join!(s.get(&token, &waiting), async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        approve(&s, &id, &s.keys.finn, &["cc-9"]).await
+    });
+    assert_eq!(yes.json()["state"], "approved", "{}", yes.text);
+    assert_eq!((waits.status, text(&waits.json(), "/state")), (200, "approved".to_owned()));
+    for _ in 0..2 {
+        let done = s.transfer(&token, "10", json!({})).await.json();
+        assert_eq!(done["state"], "done", "{done}");
+        assert_eq!((&done["decision"]["approval"], &done["decision"]["plan_step"]), (&json!(id), &json!(1)));
+    }
+    assert_eq!(s.transfer(&token, "10", json!({})).await.short(), "202 pending approval_pending");
+    assert_eq!(count(&s.world, "payments"), 2);
+    let shown = s.get(&s.keys.orchestrator, &format!("/v1/runs/{run}")).await.json();
+    assert_eq!((text(&shown, "/proposed_plan/id"), shown.get("plan_approval")), (id, None));
+}
+
+#[tokio::test]
+async fn a_no_to_a_proposed_plan_is_told_and_the_run_goes_on() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    let path = format!("/v1/runs/{run}/plan");
+    let id = text(&s.post(&token, &path, &json!({"steps": one_transfer(2)})).await.json(), "/approval/id");
+    let no = s
+        .post(&s.keys.finn, &format!("/v1/approvals/{id}/reject"), &json!({"reason": "one is enough"}))
+        .await;
+    assert_eq!(no.json()["state"], "rejected", "{}", no.text);
+    let told = s.get(&token, &path).await.json();
+    assert_eq!(text(&told, "/state"), "rejected");
+    assert!(text(&told, "/message").starts_with("`finn` said no: one is enough"), "{told}");
+    let again = s.post(&token, &path, &json!({"steps": one_transfer(2)})).await;
+    assert_eq!(again.short(), "409 plan_rejected");
+    assert!(again.text.contains("one is enough"), "{}", again.text);
+    assert_eq!(s.post(&token, &path, &json!({"steps": one_transfer(1)})).await.status, 202, "another may be");
+    assert_eq!(text(&s.get(&token, &format!("/v1/runs/{run}")).await.json(), "/state"), "open");
+}
+
+#[tokio::test]
+async fn who_may_propose_a_plan_and_which() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    let (other, _) = s.run("payer").await;
+    let path = format!("/v1/runs/{run}/plan");
+    let body = json!({"steps": one_transfer(1)});
+    for (key, at, says) in [
+        (s.keys.orchestrator.as_str(), path.clone(), "401 token_invalid"),
+        (s.keys.finn.as_str(), path.clone(), "401 token_invalid"),
+        (token.as_str(), format!("/v1/runs/{other}/plan"), "403 forbidden"),
+    ] {
+        assert_eq!(s.post(key, &at, &body).await.short(), says, "{at}");
+    }
+    for (body, says, why) in [
+        (json!({"steps": []}), "400 request_invalid", "each step has an `action`"),
+        (json!({"steps": one_transfer(1), "loose": 1}), "400 request_invalid", "unknown field"),
+        (
+            json!({"steps": [{"action": "payments.transfr"}]}),
+            "409 plan_refused",
+            "did you mean `payments.transfer`?",
+        ),
+        (
+            json!({"steps": [{"action": "mail.read"}, {"action": "payments.close_account"}]}),
+            "409 plan_refused",
+            "step 2 of the plan",
+        ),
+    ] {
+        let refused = s.post(&token, &path, &body).await;
+        assert_eq!(refused.short(), says, "{}", refused.text);
+        assert!(refused.text.contains(why), "{}", refused.text);
+    }
+    let queue = s.get(&s.keys.finn, "/v1/approvals").await.json();
+    assert_eq!(queue["total"], 0, "nobody was woken");
+}
+
+#[tokio::test]
+async fn from_the_third_question_on_the_answer_says_that_a_plan_may_be_proposed() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    for amount in ["1", "2", "3"] {
+        let pending = s.transfer(&token, amount, json!({})).await.json();
+        assert_eq!(pending["state"], "pending", "{pending}");
+        let hint = pending["hint"].as_str().unwrap_or_default();
+        assert_eq!(hint.contains(&format!("POST /v1/runs/{run}/plan")), amount == "3", "{amount}: {hint}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_where_the_values_of_a_proposed_plan_stand() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    let mail = json!({"action": "mail.read", "arguments": {"id": "m1"}});
+    assert_eq!(s.post(&token, "/v1/actions", &mail).await.json()["state"], "done");
+    let path = format!("/v1/runs/{run}/plan");
+    let id = text(&s.post(&token, &path, &json!({"steps": one_transfer(2)})).await.json(), "/approval/id");
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("key", &s.keys.finn)
+        .append_pair("next", "/approvals")
+        .finish();
+    let login = form(&s, "/login", "", &body).await;
+    let cookie = login.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let page = s.send("GET", &format!("/approvals/{id}"), &[("cookie", &cookie)], b"").await.text;
+    for shows in [
+        "<h1>Proposed: Plan of 1 step",
+        "<p class=\"warn\"><code>acc-9</code> is unproven: nobody who is trusted has named it.</p>",
+        "<p class=\"warn\">Only the plan names it; the goal does not.</p>",
+        "<h2>Where these values come from</h2>",
+        "<h2>What the agent had read before</h2>",
+        "To approve, type the last 4 characters of <code>account</code> in step 1",
+        "Your yes is for exactly these steps. A no is to the plan; the run goes on.",
+    ] {
+        assert!(page.contains(shows), "{shows}\n{page}");
+    }
+    assert!(!page.contains("name=\"endorse\""), "a yes to a plan makes no value right elsewhere");
+    approve(&s, &id, &s.keys.finn, &["cc-9"]).await;
+    let page = s.send("GET", &format!("/approvals/{id}"), &[("cookie", &cookie)], b"").await.text;
+    assert!(page.contains(">Take it back</button>") && !page.contains("The run ends."), "{page}");
+}

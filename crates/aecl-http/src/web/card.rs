@@ -43,6 +43,9 @@ fn of_plan(full: &ApprovalDetail, now: Timestamp) -> Html {
         .html(&facts(full))
         .html(&goal(full))
         .html(&plan::steps(&full.plan_steps))
+        .when(full.approval.proposed, |h| {
+            h.html(&unproven(full, &Draft::default())).html(&read_from_outside(full)).html(&history(full))
+        })
         .html(&why(full))
         .html(&people(full, now))
 }
@@ -203,7 +206,7 @@ fn unproven(full: &ApprovalDetail, draft: &Draft) -> Html {
                 })
                 .raw("</ul></section>")
         })
-        .when(full.may_answer && full.approval.state == "pending", |h| {
+        .when(full.may_answer && full.approval.state == "pending" && full.approval.about == "action", |h| {
             h.raw("<label class=\"tick\"><input type=\"checkbox\" form=\"answer\" name=\"endorse\" value=\"yes\"")
                 .when(draft.endorse, |h| h.raw(" checked"))
                 .raw("> <span>With a yes: these values are right for the rest of this run, each in its role, and are not asked about again</span></label>")
@@ -430,7 +433,10 @@ fn outcome(full: &ApprovalDetail, visitor: &Visitor) -> Html {
 fn form(full: &ApprovalDetail, visitor: &Visitor, draft: &Draft) -> Html {
     begin(full, visitor)
         .when(full.approval.about == "plan", |h| {
-            h.raw("<p class=\"quiet\">Your yes is for all of these steps. A no ends the run.</p>")
+            h.raw(match full.approval.proposed {
+                true => "<p class=\"quiet\">Your yes is for exactly these steps. A no is to the plan; the run goes on.</p>",
+                false => "<p class=\"quiet\">Your yes is for all of these steps. A no ends the run.</p>",
+            })
         })
         .raw("<div class=\"confirms\">")
         .each(full.approval.confirm.iter().enumerate(), |h, (i, typed)| {
@@ -467,8 +473,10 @@ fn begin(full: &ApprovalDetail, visitor: &Visitor) -> Html {
 fn after_plan(full: &ApprovalDetail, visitor: &Visitor) -> Html {
     let said = match full.approval.state {
         "approved" => "The plan is approved. Its steps are carried out as the agent comes to them.",
+        "rejected" if full.approval.proposed => "The plan was rejected. The run goes on without it.",
         "rejected" => "The plan was rejected, and its run has ended.",
         "expired" => "The request or its yes has expired. Each step asks by itself.",
+        _ if full.approval.proposed => "The agent has proposed another plan since, or the run has ended.",
         _ => "The run has ended, and what people said about its plan with it.",
     };
     Html::new()
@@ -477,6 +485,16 @@ fn after_plan(full: &ApprovalDetail, visitor: &Visitor) -> Html {
         .raw("</p>")
         .when(full.may_answer, |h| {
             h.html(&begin(full, visitor))
-                .raw("<details><summary>Take the yes back</summary><p>The run ends. What is underway is concluded; what was done stays done.</p><input name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\" placeholder=\"Reason\"><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Take it back and end the run</button></div></details></form>")
+                .raw("<details><summary>Take the yes back</summary><p>")
+                .raw(match full.approval.proposed {
+                    true => "The plan covers nothing more; the run goes on, and asks about each call.",
+                    false => "The run ends.",
+                })
+                .raw(" What is underway is concluded; what was done stays done.</p><input name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\" placeholder=\"Reason\"><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">")
+                .raw(match full.approval.proposed {
+                    true => "Take it back",
+                    false => "Take it back and end the run",
+                })
+                .raw("</button></div></details></form>")
         })
 }

@@ -2,7 +2,7 @@
 
 use super::html::Html;
 use super::strangers::{beyond_ascii, readable, server_says};
-use crate::wire::{PlanArgument, PlanOpen, PlanStep};
+use crate::wire::{PlanArgument, PlanOpen, PlanStep, PlanValue};
 
 /// All steps.
 pub fn steps(steps: &[PlanStep]) -> Html {
@@ -76,7 +76,33 @@ fn may_be(argument: &PlanArgument, step: &PlanStep) -> Html {
             })
         })
         .when(alone, |h| h.raw("<p class=\"warn\">Only the plan names it; the goal does not.</p>"))
+        .each(below(argument, step), |h, value| h.html(&standing(value)))
         .raw("</dd>")
+}
+
+/// The values of a step that stand under this argument.
+fn below<'a>(argument: &'a PlanArgument, step: &'a PlanStep) -> impl Iterator<Item = &'a PlanValue> {
+    let under = |at: &str| at == argument.at || at.starts_with(&format!("{}/", argument.at));
+    step.values.iter().filter(move |value| under(&value.at))
+}
+
+/// Who stands behind a value. Which one is said, since a step may list several.
+fn standing(value: &PlanValue) -> Html {
+    let (shown, stands) = (readable(&value.value), value.stands.as_str());
+    let html = Html::new().raw(if value.unproven {
+        "<p class=\"warn\"><code>"
+    } else {
+        "<p class=\"quiet\"><code>"
+    });
+    let html = html.text(&shown).raw("</code> ");
+    match (value.unproven, stands) {
+        (true, "") => html.raw("is unproven: nobody who is trusted has named it.</p>"),
+        (true, stands) => {
+            html.raw("is unproven for this: ").text(stands).raw(", which is not enough here.</p>")
+        }
+        (false, "") => html.raw("needs nobody to stand behind it.</p>"),
+        (false, stands) => html.raw("is proven: ").text(stands).raw(".</p>"),
+    }
 }
 
 fn by_itself(step: &PlanStep) -> Html {

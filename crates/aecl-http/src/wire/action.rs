@@ -167,6 +167,9 @@ pub struct Action {
     /// The request that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// What else the agent could do, where it asks people often: one plan for all that is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Leave for the agent to do exactly this, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permit: Option<String>,
@@ -207,6 +210,7 @@ impl Action {
             output: None,
             replayed: false,
             approval: None,
+            hint: None,
             permit: None,
             permit_expires_at: None,
             undo: None,

@@ -51,6 +51,9 @@ pub struct Approval {
     pub state: &'static str,
     /// What it is about: an `action`, or the `plan` of a run.
     pub about: &'static str,
+    /// The plan is one that the agent has proposed in the middle of its run: a no ends nothing but the plan.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub proposed: bool,
     /// The action that waits, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
@@ -86,6 +89,7 @@ impl Approval {
             url: format!("{url}/approvals/{}", ask.approval),
             state: tally.state.name(),
             about: if ask.plan.is_some() { "plan" } else { "action" },
+            proposed: ask.plan.as_ref().is_some_and(|plan| !plan.is_declared()),
             action: ask.plan.is_none().then(|| ask.action.to_string()),
             run: ask.run.to_string(),
             digest: ask.digest.to_string(),

@@ -1,19 +1,22 @@
 //! Plans that people are asked about.
 
 use super::ServerWords;
+use aecl_gate::proposed::PlanStanding;
+use aecl_kernel::base::code::Code;
+use aecl_kernel::read::plan::Step;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// The request to people about the plan of a run.
+/// The request to people about a plan of a run.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PlanApproval {
     /// Its id.
     pub id: String,
     /// The page where people answer it.
     pub url: String,
-    /// `pending`, `approved`, `rejected` (the run has ended with it), `expired` or `withdrawn` (the run has ended).
+    /// `pending`, `approved`, `rejected` (with a declared plan the run has ended), `expired` or `withdrawn` (the run has ended).
     pub state: &'static str,
     /// Until when people can answer, and a yes counts.
     pub expires_at: String,
@@ -70,6 +73,9 @@ pub struct PlanStep {
     /// Arguments that matter and are left open. A call that gives one is asked about by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<PlanOpen>,
+    /// Who stands behind the values that matter, where the agent proposes the plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<PlanValue>,
     /// Destinations that nobody but the plan names, as JSON pointers into the arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unnamed: Vec<String>,
@@ -90,6 +96,80 @@ pub struct PlanArgument {
     pub is: &'static str,
     /// The value, the values, or the most.
     pub values: Vec<Value>,
+}
+
+/// A value that matters, and who stands behind it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanValue {
+    /// Where it stands in the arguments, as a JSON pointer.
+    pub at: String,
+    /// Its role, such as `dest_account`.
+    pub class: &'static str,
+    /// The value.
+    pub value: Value,
+    /// Who stands behind it, in words; empty where nobody does.
+    pub stands: String,
+    /// Nobody does who is enough for it. `unproven` of the request says where the run has seen it.
+    pub unproven: bool,
+}
+
+/// Proposes a plan in the middle of a run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProposePlan {
+    /// The steps, in order: each has an `action`, its `arguments` by JSON pointer (`{"equals": …}`, `{"one_of": […]}`,
+    /// `{"at_most": …}`) and, unless it is 1, `times`.
+    pub steps: Vec<Value>,
+    /// For how many seconds to wait for people before answering `pending`.
+    #[serde(default)]
+    pub wait_s: u64,
+}
+
+/// A plan that an agent has proposed, as it stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanState {
+    /// The run.
+    pub run: String,
+    /// `pending`, `approved`, `rejected` (the run goes on), `expired` or `withdrawn`.
+    pub state: &'static str,
+    /// What that means, in words.
+    pub message: String,
+    /// The request to people.
+    pub approval: PlanApproval,
+    /// The steps, in order.
+    pub steps: Vec<PlanStateStep>,
+}
+
+/// A step of a plan that an agent has proposed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanStateStep {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The name of the action.
+    pub action: String,
+    /// How often, at most.
+    pub times: u32,
+    /// What it would ask about by itself, as codes.
+    pub asks: Vec<&'static str>,
+}
+
+impl PlanState {
+    /// A plan as it stands; `url` is where the pages are.
+    pub fn of(standing: &PlanStanding, url: &str) -> Self {
+        let one = |(number, (step, asks)): (u32, &(Step, Vec<Code>))| PlanStateStep {
+            number,
+            action: step.action.clone(),
+            times: step.times,
+            asks: asks.iter().map(|code| code.as_str()).collect(),
+        };
+        Self {
+            run: standing.ask.run.to_string(),
+            state: standing.state.name(),
+            message: standing.message.clone(),
+            approval: PlanApproval::of(&standing.ask, standing.state, url),
+            steps: (1u32..).zip(&standing.steps).map(one).collect(),
+        }
+    }
 }
 
 /// An argument that matters and that a step leaves open.

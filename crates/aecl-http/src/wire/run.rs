@@ -153,6 +153,9 @@ pub struct Run {
     /// The request to people about its plan, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_approval: Option<PlanApproval>,
+    /// The request to people about the plan that its agent has proposed last, if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposed_plan: Option<PlanApproval>,
 }
 
 impl Run {
@@ -160,7 +163,7 @@ impl Run {
     pub fn of(
         fact: RunFact,
         goal: Option<Goal>,
-        plan_approval: Option<PlanApproval>,
+        [plan_approval, proposed_plan]: [Option<PlanApproval>; 2],
         now: Timestamp,
     ) -> Self {
         let state = match &fact.closed {
@@ -191,6 +194,7 @@ impl Run {
             },
             ancestors: fact.ancestors.iter().map(ToString::to_string).collect(),
             plan_approval,
+            proposed_plan,
         }
     }
 }

@@ -113,6 +113,10 @@ pub(super) fn full(ask: &Value, aecl: &str) -> Page {
     if plan::is_asked(ask) {
         page.heading("The task").field("goal", "as the agent's side states it:").quote(&ask.text("/goal"));
         plan::steps(&mut page, ask);
+        if plan::is_proposed(ask) {
+            unproven(&mut page, ask);
+            history(&mut page, ask);
+        }
         answers(&mut page, ask, aecl);
         return page;
     }
@@ -219,10 +223,17 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
         }
         commands(page, ask, aecl);
         if plan::is_asked(ask) {
-            page.field("", "a yes is for all of these steps; a no ends the run");
+            page.field(
+                "",
+                match plan::is_proposed(ask) {
+                    true => "a yes is for exactly these steps; a no is to the plan, and the run goes on",
+                    false => "a yes is for all of these steps; a no ends the run",
+                },
+            );
         }
     } else if plan::is_asked(ask) && ask.text("/state") == "approved" {
-        page.field("take back", &format!("{aecl} approvals reject {}, which ends the run", ask.text("/id")));
+        let ends = if plan::is_proposed(ask) { "after which each call asks" } else { "which ends the run" };
+        page.field("take back", &format!("{aecl} approvals reject {}, {ends}", ask.text("/id")));
     }
 }
 

@@ -8,6 +8,11 @@ pub(super) fn is_asked(ask: &Value) -> bool {
     ask.text("/about") == "plan"
 }
 
+/// Whether its agent has proposed it in the middle of the run.
+pub(super) fn is_proposed(ask: &Value) -> bool {
+    ask.pointer("/proposed").and_then(Value::as_bool).unwrap_or(false)
+}
+
 /// Every step, with what would make it ask by itself.
 pub(super) fn steps(page: &mut Page, ask: &Value) {
     page.heading("Exactly these steps, in this order");
@@ -26,6 +31,20 @@ pub(super) fn does(page: &mut Page, what: &str, server_says: Option<&Value>) {
         page.prose("does", what);
     }
     page.server_says(server_says);
+}
+
+/// Who stands behind a value.
+fn standing(page: &mut Page, value: &Value) {
+    let shown = value.get("value").map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+    let (shown, stands) = (inert_line(&shown.unwrap_or_default()), inert_line(&value.text("/stands")));
+    let unproven = value.pointer("/unproven").and_then(Value::as_bool).unwrap_or(true);
+    let text = match (unproven, stands.as_str()) {
+        (true, "") => format!("  unproven: {shown}: nobody who is trusted has named it"),
+        (true, stands) => format!("  unproven: {shown}: {stands}, which is not enough here"),
+        (false, "") => return,
+        (false, stands) => format!("  proven: {shown}: {stands}"),
+    };
+    page.toned(if unproven { Tone::Mind } else { Tone::Quiet }, &text);
 }
 
 fn one(page: &mut Page, step: &Value) {
@@ -47,6 +66,11 @@ fn one(page: &mut Page, step: &Value) {
         if unnamed.iter().any(|u| *u == at || u.starts_with(&format!("{at}/"))) {
             page.toned(Tone::Mind, "  only the plan names it; the goal does not");
         }
+        let under = |value: &&Value| {
+            let place = value.text("/at");
+            place == at || place.starts_with(&format!("{at}/"))
+        };
+        step.items("/values").iter().filter(under).for_each(|value| standing(page, value));
     }
     for name in step.items("/anything").iter().filter_map(Value::as_str) {
         page.field(&inert_line(name), "anything");
