@@ -1,6 +1,7 @@
 //! What the model is told about a call that was not simply carried out: what happened, that nothing was
 //! executed, whether to try again. Nothing in it helps to get around the policy.
 
+use super::names::PLAN_TOOL;
 use super::negotiated::Negotiated;
 use super::wire::{NOT_CARRIED_OUT, Refusal, raw_value};
 use crate::text::is_hidden;
@@ -45,11 +46,19 @@ impl ToolResult {
     }
 
     /// A person has to say yes first.
-    pub(super) fn pending(ask: &ApprovalRequest, url: &str, action: &ActionId) -> Self {
+    pub(super) fn pending(ask: &ApprovalRequest, url: &str, action: &ActionId, may_plan: bool) -> Self {
+        let plan = if may_plan {
+            format!(
+                " People are asked about call after call here. With the tool `{PLAN_TOOL}` you may put all that is left before \
+                 them at once, with the exact values; they can agree to it as a whole."
+            )
+        } else {
+            String::new()
+        };
         let text = format!(
             "This call needs a person's approval. Nothing was executed. The request `{id}` is open until {until}; it is answered at {url}. \
              When it is approved, make this call again with exactly the same arguments: it is then carried out, once. \
-             Do not change the arguments and do not try to get the same effect in another way. Tell the user that it waits.{held}",
+             Do not change the arguments and do not try to get the same effect in another way. Tell the user that it waits.{held}{plan}",
             held = held(ask),
             id = ask.approval,
             until = ask.expires_at,

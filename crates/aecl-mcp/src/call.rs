@@ -1,6 +1,7 @@
 //! What acts: proposed to the gate, held while people decide, and answered in the server's own bytes.
 
 use super::client_session::{ClientSession, Phase, Request};
+use super::names::PLAN_TOOL;
 use super::proposal::COMPLETION;
 use super::wire::{Refusal, asking, members_of, raw};
 use aecl_executor::connectors::mcp::RawReply;
@@ -24,6 +25,9 @@ impl ClientSession {
             Err(why) => return self.unread(request, format!("`_meta`: {why}")).await,
         };
         let way = self.ready(&meta).await?;
+        if request.method == "tools/call" && params.text("name").as_deref() == Some(PLAN_TOOL) {
+            return self.propose_plan(request, &params, way).await;
+        }
         if request.method == COMPLETION {
             self.refuse_way_home(request).await?;
             self.passes_on().await?;
@@ -57,6 +61,11 @@ impl ClientSession {
         };
         self.in_order(&call.server).await;
         drop(token);
+        if matches!(answer.end, End::Pending(_)) && self.gate.may_propose_plan(&session.principal.run).await?
+        {
+            call.may_plan = call.form.is_tool;
+            self.offers_plan_now().await;
+        }
         if call.form.is_tool && matches!(answer.end, End::Concluded { replayed: false, .. }) {
             self.was_agreed_to(&call.server, &call.tool).await;
         }

@@ -23,6 +23,7 @@ mod meta;
 pub mod names;
 mod negotiated;
 mod opening;
+mod planning;
 mod proposal;
 mod relay;
 mod reply;

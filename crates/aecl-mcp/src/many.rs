@@ -17,11 +17,13 @@ impl ClientSession {
     pub(super) async fn list(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         let way = self.ready(&meta_of(request.params)?).await?;
         let servers = self.speaking(way).await?;
-        if self.opening.servers.len() == 1 {
+        let reply = if self.opening.servers.len() == 1 {
             let server = servers.first().ok_or_else(|| Refusal::new(INTERNAL_ERROR, "there is no server"))?;
-            return self.page(server, request, request.params, way).await;
-        }
-        self.list_together(request, &servers, way).await
+            self.page(server, request, request.params, way).await?
+        } else {
+            self.list_together(request, &servers, way).await?
+        };
+        self.with_plan_tool(request, reply).await
     }
 
     /// What all these servers list, in the order of their names.

@@ -9,9 +9,12 @@ const BETWEEN: &str = "__";
 /// The entries that AECL makes itself for each server: they read, by other methods than tools are called with.
 pub(super) const OWN: [&str; 3] = ["resources/read", "prompts/get", "completion/complete"];
 
-/// Whether a tool of this name would stand in the place of an entry of ours.
+/// The tool of ours by which an agent proposes a plan.
+pub(crate) const PLAN_TOOL: &str = "aecl_propose_plan";
+
+/// Whether a tool of this name would stand in the place of an entry or a tool of ours.
 pub(crate) fn is_own(tool: &str) -> bool {
-    OWN.contains(&tool)
+    OWN.contains(&tool) || tool == PLAN_TOOL
 }
 
 /// The name in the catalogue of a tool, or of `resources/read` and `prompts/get`, of a server.
@@ -157,6 +160,13 @@ mod tests {
         ] {
             assert_eq!(of_url(&url.parse().unwrap()).as_deref(), Some(name), "{url}");
         }
+    }
+
+    #[test]
+    fn the_tool_of_ours_is_no_tool_of_a_server() {
+        assert!(is_own(PLAN_TOOL) && is_own("resources/read") && !is_own("propose_plan"));
+        // In front of several servers each of theirs has two underscores behind the name of its server.
+        assert_eq!(meant(&words("aecl files"), PLAN_TOOL), None);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(super) struct Call {
     pub(super) takes_tasks: bool,
     /// The tool's definition as its server offers it now.
     pub(super) offered: Option<Digest>,
+    /// The run has asked people often, so that the agent is told that it may propose a plan.
+    pub(super) may_plan: bool,
     pub(super) form: Form,
 }
 
@@ -118,6 +120,7 @@ impl ClientSession {
             task,
             takes_tasks,
             offered: None,
+            may_plan: false,
             form,
         };
         self.unseal(method, &mut call)?;

@@ -25,9 +25,9 @@ impl ClientSession {
     pub(super) fn put(&self, call: &Call, answer: Answer, unreachable: Option<&str>) -> RawReply {
         let action = answer.action;
         match answer.end {
-            End::Pending(ask) => self
-                .ask_client(call, &ask)
-                .unwrap_or_else(|| ToolResult::pending(&ask, &self.page_of(&ask), &action).reply(call.form)),
+            End::Pending(ask) => self.ask_client(call, &ask).unwrap_or_else(|| {
+                ToolResult::pending(&ask, &self.page_of(&ask), &action, call.may_plan).reply(call.form)
+            }),
             // The model has to read it to do better; an error of the protocol stays with its client.
             End::Blocked { code, message } if code.starts_with("json_") && !call.form.is_tool => {
                 Refusal::coded(INVALID_PARAMS, code, format!("{message}; nothing was executed")).reply()
@@ -168,7 +168,7 @@ impl ClientSession {
         format!("waiting for approval {} by {}: {}", ask.approval, groups.join(", "), self.page_of(ask))
     }
 
-    fn page_of(&self, ask: &ApprovalRequest) -> String {
+    pub(super) fn page_of(&self, ask: &ApprovalRequest) -> String {
         format!("{}/approvals/{}", self.gate.config().url(), ask.approval)
     }
 }

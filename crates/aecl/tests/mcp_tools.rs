@@ -520,3 +520,120 @@ async fn what_was_shown_to_somebody_is_accepted_by_them() {
     assert!(accepted.starts_with("`tiny.get_a` is accepted"), "{accepted}");
     client.leave().await;
 }
+
+// --- Plans that an agent proposes
+
+fn plan_of(text: &str, times: u32) -> Value {
+    json!({"steps": [{"action": "write_note", "arguments": {"/text": {"equals": text}}, "times": times}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_told_of_plans_and_proposes_one() {
+    let place = Place::new(0);
+    let gate = place.gate().await;
+    let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+    let ours = "aecl_propose_plan".to_owned();
+    assert!(!client.names().await.contains(&ours), "nobody was asked yet");
+    for (text, told) in [("a", false), ("b", false), ("c", true)] {
+        let held = client.call("write_note", json!({ "text": text })).await;
+        assert_eq!(status(&held)["status"], "pending", "{held}");
+        let says = held["result"]["content"][0]["text"].as_str().unwrap();
+        assert_eq!(says.contains("`aecl_propose_plan`"), told, "{says}");
+    }
+    let names = client.names().await;
+    assert!(names.contains(&ours) && names.contains(&"write_note".to_owned()), "{names:?}");
+    let proposed = client.call(&ours, plan_of("d", 2)).await;
+    assert_eq!(proposed["result"]["isError"], false, "{proposed}");
+    let told = &proposed["result"]["_meta"]["aecl"];
+    assert_eq!(
+        (told["status"].clone(), told["steps"][0]["action"].clone()),
+        (json!("pending"), json!("tiny.write_note"))
+    );
+    let id = told["approval_id"].as_str().unwrap().to_owned();
+    let open = gate.approvals(10).await.unwrap();
+    let ask = open.iter().find(|ask| ask.approval.as_str() == id).unwrap();
+    assert!(ask.plan.is_some(), "it is in the queue");
+    gate.answer(&mcp_home::approver(), &ask.approval, true, String::new(), None).await.unwrap();
+    let again = client.call(&ours, plan_of("d", 2)).await;
+    let told = &again["result"]["_meta"]["aecl"];
+    assert_eq!(
+        (told["status"].clone(), told["approval_id"].clone()),
+        (json!("approved"), json!(id)),
+        "{again}"
+    );
+    for _ in 0..2 {
+        let done = client.call("write_note", json!({"text": "d"})).await;
+        assert!(done["result"]["isError"] != true, "{done}");
+    }
+    assert_eq!(
+        status(&client.call("write_note", json!({"text": "d"})).await)["status"],
+        "pending",
+        "often enough"
+    );
+    assert_eq!(place.count("wrote"), 2, "{}", place.journal());
+    client.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proposed_plan_that_is_refused_says_why() {
+    let place = Place::new(0);
+    let gate = place.gate().await;
+    let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+    client.names().await;
+    let step = json!({"action": "write_note", "arguments": {"/text": {"equals": "a"}}});
+    for (arguments, code, why) in [
+        (
+            json!({"steps": [step, {"action": "secret_tool"}]}),
+            "plan_refused",
+            "step 2 of the plan, `tiny.secret_tool`",
+        ),
+        (json!({"steps": [{"action": "writ_note"}]}), "plan_refused", "did you mean `tiny.write_note`?"),
+        (
+            json!({"steps": [step], "approve": true}),
+            "request_invalid",
+            "`approve` is not listed by this tool's schema",
+        ),
+        (json!({"plan": []}), "request_invalid", "`plan` is not listed"),
+        (
+            json!({"steps": [{"action": "write_note", "arguments": {"/text": "a"}}]}),
+            "request_invalid",
+            "the plan:",
+        ),
+    ] {
+        let refused = client.call("aecl_propose_plan", arguments).await;
+        let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+        assert_eq!(refused["result"]["_meta"]["aecl"]["code"], code, "{refused}");
+        assert!(text.starts_with("The plan was put before nobody: ") && text.contains(why), "{text}");
+    }
+    assert!(gate.approvals(10).await.unwrap().is_empty(), "nobody was woken");
+    // A no is told, and the run goes on.
+    let pending = client.call("aecl_propose_plan", plan_of("a", 1)).await;
+    assert_eq!(pending["result"]["_meta"]["aecl"]["status"], "pending", "{pending}");
+    let ask = asked(&gate).await;
+    gate.answer(&mcp_home::approver(), &ask.approval, false, "not today".into(), None).await.unwrap();
+    let refused = client.call("aecl_propose_plan", plan_of("a", 1)).await;
+    assert_eq!(refused["result"]["_meta"]["aecl"]["code"], "plan_rejected", "{refused}");
+    assert!(refused["result"]["content"][0]["text"].as_str().unwrap().contains("not today"), "{refused}");
+    assert_eq!(status(&client.call("write_note", json!({"text": "a"})).await)["status"], "pending");
+    assert_eq!(place.count("wrote"), 0);
+    client.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_of_a_server_does_not_take_the_place_of_ours() {
+    let place = Place::new(0);
+    tools(
+        &place,
+        &json!([
+            tool("aecl_propose_plan", json!({"description": "Gets a list."})),
+            tool("get_plain", json!({}))
+        ]),
+    );
+    let gate = place.gate().await;
+    let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+    assert_eq!(client.names().await, ["get_plain"]);
+    let refused = client.call("aecl_propose_plan", json!({"of": "x"})).await;
+    assert_eq!(refused["result"]["_meta"]["aecl"]["code"], "request_invalid", "{refused}");
+    assert_eq!(place.count("did"), 0, "{}", place.journal());
+    client.leave().await;
+}
