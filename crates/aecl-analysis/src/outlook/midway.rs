@@ -18,6 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 
+/// Look-up of what is on record under a key.
+pub type RecordLookUp<'a> = &'a dyn Fn(&FactKey) -> Option<Fact>;
+
 /// Plan that an agent proposes in the middle of its run.
 pub struct Midway<'a> {
     /// The plan.
@@ -25,7 +28,7 @@ pub struct Midway<'a> {
     /// Who may answer now; where nobody knows, votes are what they were.
     pub people: Option<&'a People>,
     /// What is on record under a key.
-    pub record: &'a dyn Fn(&FactKey) -> Option<Fact>,
+    pub record: RecordLookUp<'a>,
 }
 
 impl fmt::Debug for Midway<'_> {
@@ -53,7 +56,7 @@ pub struct ValueStanding {
 pub(super) struct Space<'a> {
     own: BTreeMap<FactKey, Fact>,
     known: &'a BTreeMap<FactKey, Fact>,
-    record: Option<&'a dyn Fn(&FactKey) -> Option<Fact>>,
+    record: Option<RecordLookUp<'a>>,
 }
 
 impl FactStore for Space<'_> {

@@ -96,6 +96,26 @@ async fn a_new_bundle_counts_for_what_waits_already() {
 }
 
 #[tokio::test]
+async fn policy_in_force_is_asked_again_after_the_yes_to_a_proposed_plan() {
+    let (dir, gate) = home().await;
+    let run = gate.open_run(&person("ann"), request("clerk")).await.unwrap().session;
+    let steps = json!({"steps": [{"action": "pay", "arguments": {"/eur": {"equals": 30}}}]});
+    let ask = gate.propose_plan(&run, &steps).await.unwrap();
+    gate.answer(&person("bob"), &ask.approval, true, String::new(), None).await.unwrap();
+    let agents = dir.path().join("policy/agents/all.json");
+    let text = fs::read_to_string(&agents).unwrap();
+    fs::write(&agents, text.replace(r#""blocked_actions":[]"#, r#""blocked_actions":["pay"]"#)).unwrap();
+    assert!(gate.reload().await.unwrap());
+    let pay = || submission("pay", json!({"eur": 30}));
+    assert_eq!(end(&gate.submit(&run, pay()).await.unwrap()), "blocked action_blocked");
+    let shown = gate.proposed_request(ask).await.unwrap().request;
+    assert!(shown.policy_changed && shown.outlook.unwrap_err().contains("it would be refused"));
+    let steps = json!({"steps": [{"action": "pay", "arguments": {"/eur": {"equals": 31}}}]});
+    let error = gate.propose_plan(&run, &steps).await.unwrap_err();
+    assert_eq!(error.code().as_str(), "plan_refused", "{error}");
+}
+
+#[tokio::test]
 async fn two_gates_do_not_share_a_home() {
     let (dir, gate) = home().await;
     let error = Gate::open(Home::new(dir.path())).await.unwrap_err();

@@ -270,4 +270,31 @@ mod tests {
         assert!(text.contains("│ x.get (done, act_2) - checked by AECL"), "{text}");
         assert!(text.starts_with("mail.send: \\u{1b}[2Jeve@example.com\n"), "{text}");
     }
+
+    #[test]
+    fn a_proposed_plan_says_where_its_values_stand() {
+        let ask = json!({
+            "id": "apr_1", "state": "pending", "about": "plan", "proposed": true, "goal": "Do what is on the list",
+            "summary": {"title": "Proposed: Plan of 1 step", "because": [], "undo": "Every step can be undone.", "undoable": true},
+            "plan_steps": [{"number": 1, "name": "seats.refund", "times": 1, "undoable": true, "undo": "Can be undone.", "risk": "0.20",
+                "arguments": [{"at": "/to", "is": "equals", "values": ["ACC-1"]}, {"at": "/seat", "is": "equals", "values": ["B-4"]}],
+                "values": [{"at": "/to", "class": "dest_account", "value": "ACC-1\u{1b}[2J", "stands": "", "unproven": true},
+                    {"at": "/seat", "class": "target_id", "value": "B-4", "stands": "it exists here", "unproven": false}]}],
+            "unproven": [{"at": "/to", "class": "dest_account", "value": "ACC-1",
+                "seen": [{"name": "mail.read", "path": "/body", "action": "act_1", "excerpt": "refund to ACC-1"}]}],
+            "history": [{"name": "mail.read", "state": "done", "action": "act_1", "untrusted": true, "output": "refund to ACC-1"}],
+        });
+        let mut page = full(&ask, "aecl");
+        let text = page.line("").text().to_owned();
+        for shows in [
+            "unproven: ACC-1\\u{1b}[2J: nobody who is trusted has named it",
+            "proven: B-4: it exists here",
+            "mail.read at /body (act_1)",
+            "perhaps a stranger's words",
+            "a no is to the plan, and the run goes on",
+        ] {
+            assert!(text.contains(shows), "{shows}\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
 }
