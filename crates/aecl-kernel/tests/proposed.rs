@@ -447,8 +447,12 @@ fn a_plan_is_for_its_own_run_and_for_no_undo() {
     let mut child = principal("a");
     child.run = RunId::new("run_child").unwrap();
     world.open_child(&child, std::slice::from_ref(&principal("a").run));
-    let says = says(&world.propose(proposal(&child, "refund", &refund(ANN, 20))));
-    assert_eq!(says, "require_approval unproven_destination");
+    let child_says = says(&world.propose(proposal(&child, "refund", &refund(ANN, 20))));
+    assert_eq!(child_says, "require_approval unproven_destination");
+    let done = permit(&propose(&mut world, "refund", &refund(ANN, 20)));
+    let mut undo = proposal(&principal("a"), "refund", &refund(ANN, 20));
+    undo.compensates = Some(done);
+    world.propose_knowing(undo, &[], |facts| assert_eq!(facts.proposed, None, "an undo is no step"));
 }
 
 #[test]
