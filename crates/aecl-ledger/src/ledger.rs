@@ -454,7 +454,8 @@ impl Ledger {
             });
             broken.into_inner().map_or(Ok(found), Err)
         };
-        self.readers.read(Reach::LookUp, around).await
+        // It may look at much, and no look-up waits for it.
+        self.readers.read(Reach::Listing, around).await
     }
 
     /// A request for approval.
