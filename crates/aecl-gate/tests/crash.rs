@@ -218,7 +218,7 @@ fn bundle(target: &str) -> VettedBundle {
         source("actions/all.json", format!("[{}]", actions.join(","))),
         source(
             "agents/a.json",
-            r#"{"agent_id":"a","allowed_actions":["opaque","verifiable","held"],"run_ttl_seconds":86400}"#
+            r#"{"agent_id":"a","allowed_actions":["opaque","verifiable","held"],"run_ttl_seconds":86400,"max_questions_per_run":100}"#
                 .into(),
         ),
     ])
@@ -284,6 +284,12 @@ fn child() {
                 wait,
                 ..Submission::default()
             };
+            // Half of what people have to agree to they agree to as the step of a plan.
+            if name == "held" && n % 2 == 0 {
+                let step = serde_json::json!({"action": name, "arguments": {"/n": {"equals": n}}});
+                let ask = gate.propose_plan(&session, &serde_json::json!({ "steps": [step] })).await.unwrap();
+                gate.answer(&person, &ask.approval, true, String::new(), None).await.unwrap();
+            }
             let mut answer = gate.submit(&session, submission(Duration::ZERO)).await.unwrap();
             if let End::Pending(ask) = &answer.end {
                 gate.answer(&person, &ask.approval, true, String::new(), None).await.unwrap();
