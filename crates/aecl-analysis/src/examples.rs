@@ -6,12 +6,14 @@ use aecl_kernel::base::code::Code;
 use aecl_kernel::base::id::{AgentId, BadId, Environment, TenantId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::isolation::HostIsolation;
+use aecl_kernel::define::resource::SELF;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::example::Example;
 use aecl_kernel::policy::problem::{BundleProblem, Source, did_you_mean, read_each};
 use aecl_kernel::record::decision::Verdict;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Makes the decision that an example is about, and compares.
 pub(super) fn check(example: &Example, bundle: &Bundle) -> Result<(), String> {
@@ -70,8 +72,15 @@ pub(super) fn situation(example: &Example) -> Result<AssumedSituation, BadId> {
         goal: example.goal.clone(),
         // What a host lacks is no matter of policy.
         cages: HostIsolation::every(),
+        resources: resources(example),
         at: example.at.unwrap_or(Timestamp(1_767_225_600_000)),
     })
+}
+
+/// What an example says things are like, by their names.
+fn resources(example: &Example) -> BTreeMap<String, Map<String, Value>> {
+    let own = example.resource.clone().map(|attributes| (SELF.to_owned(), attributes));
+    example.related.clone().into_iter().chain(own).collect()
 }
 
 /// The examples of a bundle.

@@ -300,14 +300,19 @@ impl Stated<'_> {
         };
         let found = decide::found(&question);
         let of_plan = [code::OFF_PLAN, code::PLAN_NOT_APPROVED];
+        // What the thing is like is looked up when the step comes, and a yes to the plan never covers it.
+        let of_thing = |f: &Finding| f.check == checks::resource::NAME;
         let about_sample = |f: &Finding| {
             let on_sample = |at: &str| sampled.iter().any(|pointer| is_at_or_above(pointer, at));
             let content = f.code == code::UNGROUNDED && !sampled.is_empty();
             let sampled_only = f.code != code::IRREVERSIBLE && !f.about.is_empty();
             content || (sampled_only && f.about.iter().all(|doubt| on_sample(&doubt.at)))
         };
-        let told: Vec<Finding> =
-            found.list.into_iter().filter(|f| !of_plan.contains(&f.code) && !about_sample(f)).collect();
+        let told: Vec<Finding> = found
+            .list
+            .into_iter()
+            .filter(|f| !of_plan.contains(&f.code) && !of_thing(f) && !about_sample(f))
+            .collect();
         if told.iter().any(|f| f.verdict == Verdict::RequireApproval) {
             let one = decide::need_of(&question, &told);
             one.requirements.into_iter().for_each(|requirement| need.add(requirement, one.expires_s));

@@ -2,6 +2,7 @@
 //! whoever asks "what would happen if" is.
 
 use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::evidence::{Evidence, ResourceReading};
 use aecl_kernel::base::id::{
     ActionId, AgentId, ApprovalId, BadId, Environment, ProjectId, RunId, TenantId, UserId,
 };
@@ -11,13 +12,16 @@ use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::isolation::HostIsolation;
+use aecl_kernel::define::resource::SELF;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::PlanProgress;
+use aecl_kernel::read::resource;
 use aecl_kernel::record::facts::{EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,6 +49,8 @@ pub struct AssumedSituation {
     pub goal: Option<String>,
     /// What holds programs there.
     pub cages: HostIsolation,
+    /// What the things are like that it is about: attributes, by `resource` and the names of what is related.
+    pub resources: BTreeMap<String, Map<String, Value>>,
     /// When.
     pub at: Timestamp,
 }
@@ -106,10 +112,30 @@ impl AssumedSituation {
         }
         let fresh =
             NewIds { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
+        let evidence = self.evidence(&action);
         let question =
-            DecisionRequest { action: &action, facts: &facts, bundle, evidence: &[], now: self.at };
+            DecisionRequest { action: &action, facts: &facts, bundle, evidence: &evidence, now: self.at };
         let ruling = decide(&question, &action, fresh);
         Ok((action, ruling))
+    }
+
+    /// What would have been read, as far as the situation says so. Where it says nothing, nobody has looked.
+    fn evidence(&self, action: &Action) -> Vec<Evidence> {
+        let declared = action.typed.as_ref().and_then(|typed| typed.manifest.resource.as_deref());
+        let looks = declared.filter(|_| !self.resources.is_empty()).into_iter().flat_map(|d| d.looks());
+        let mut readings: Vec<ResourceReading> = Vec::new();
+        for look in looks {
+            let user = self.user.as_ref().map(UserId::as_str);
+            let asked = resource::arguments(&look, action.arguments.value(), user, &readings);
+            let own = action.resource.as_deref().filter(|_| look.name == SELF);
+            let id = resource::id(own, &asked.unwrap_or_default());
+            readings.push(match self.resources.get(look.name) {
+                Some(given) => resource::assumed_reading(&look, id, given, self.at),
+                None => ResourceReading::new(look.name, id, self.at)
+                    .unread("the situation does not say what it is like".into()),
+            });
+        }
+        readings.into_iter().map(Evidence::read).collect()
     }
 
     fn run(&self, principal: Principal, expires_at: Timestamp) -> RunFact {

@@ -232,6 +232,14 @@ fn judge(question: &DecisionRequest<'_>, fresh: &NewIds) -> (Decision, Option<Ap
         decision.headline = Some(code::REPLAYED);
         decision.replays = Some(original);
     }
+    let is_look = question.action.credential.is_look();
+    if is_look && decision.verdict == Verdict::RequireApproval {
+        // Nobody is woken for a look-up: what a person would have to agree to is not looked at.
+        decision.verdict = Verdict::Block;
+        decision.headline = Some(code::RESOURCE_UNREAD);
+        let message = "a look-up waits for nobody, and this one would have to".to_owned();
+        decision.findings.push(of_approval(code::RESOURCE_UNREAD, message));
+    }
     let ask = if decision.verdict == Verdict::RequireApproval {
         answer(question, &mut decision, fresh)
     } else {

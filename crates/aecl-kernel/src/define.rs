@@ -6,4 +6,5 @@ pub mod connector;
 pub mod isolation;
 pub mod manifest;
 pub mod person;
+pub mod resource;
 pub mod risk;

@@ -16,14 +16,20 @@ pub mod own_rule;
 mod people;
 pub mod problem;
 pub mod property;
+pub mod request;
+mod resource;
+mod resource_problems;
 mod typing;
 
 use crate::base::id::{ActionName, AgentId};
-use crate::policy::context::{PolicyRequest, Situation};
+use crate::policy::context::Situation;
 use crate::policy::own_rule::OwnRule;
+use crate::policy::request::PolicyRequest;
+use crate::policy::resource::Known;
 use crate::read::action::Action;
 use cedar_policy::{
-    Authorizer, Decision, Effect, Entities, Policy, PolicySet, Schema, ValidationMode, Validator,
+    AuthorizationError, Authorizer, Decision, Effect, Entities, Policy, PolicySet, Schema, ValidationMode,
+    Validator,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +93,10 @@ pub fn argument_types(schema: &Value) -> BTreeMap<String, (&'static str, bool)> 
 /// The policies that can matter for one agent and one variant of an action.
 struct Slice {
     set: PolicySet,
+    /// Those that do not look at the thing that the action is about, where it declares one.
+    blind: Option<PolicySet>,
+    /// Those that do.
+    looks: BTreeSet<String>,
     reasons: BTreeMap<String, Reason>,
     /// The action in the groups of this variant, where it has several.
     entities: Option<Arc<Entities>>,
@@ -206,7 +216,8 @@ impl Policies {
             Ok(situation) => situation,
             Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
         };
-        let first = match self.evaluate(slice, &situation, agent, false) {
+        let known = Known::of(q);
+        let first = match self.evaluate(slice, &situation, known, agent, false) {
             Ok(response) => response,
             Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
         };
@@ -216,7 +227,7 @@ impl Policies {
         if first.policies.is_empty() {
             return (PolicyAnswer::NotAllowed, Vec::new());
         }
-        let second = match self.evaluate(slice, &situation, agent, true) {
+        let second = match self.evaluate(slice, &situation, known, agent, true) {
             Ok(response) => response,
             Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
         };
@@ -235,10 +246,11 @@ impl Policies {
     #[doc(hidden)]
     pub fn evaluate_bare(&self, q: PolicyRequest<'_>) -> Option<impl Fn() -> bool + '_> {
         let slice = self.slice_of(&q.action.principal.agent, q.action)?;
-        let request = Situation::of(q, &self.types).ok()?.request(&q.action.principal.agent, false).ok()?;
+        let situation = Situation::of(q, &self.types).ok()?;
+        let request = situation.request(&q.action.principal.agent, false).ok()?;
+        let entities = situation.entities(self.entities(slice)).ok()?.into_owned();
         Some(move || {
-            self.authorizer.is_authorized(&request, &slice.set, self.entities(slice)).decision()
-                == Decision::Allow
+            self.authorizer.is_authorized(&request, &slice.set, &entities).decision() == Decision::Allow
         })
     }
 
@@ -246,14 +258,25 @@ impl Policies {
         &self,
         slice: &Slice,
         situation: &Situation,
+        known: Known,
         agent: &AgentId,
         granted: bool,
     ) -> Result<Response, String> {
         let request = situation.request(agent, granted)?;
-        let response = self.authorizer.is_authorized(&request, &slice.set, self.entities(slice));
+        let set = match known {
+            Known::Nothing => slice.blind.as_ref().unwrap_or(&slice.set),
+            Known::Partly | Known::Whole => &slice.set,
+        };
+        let entities = situation.entities(self.entities(slice))?;
+        let response = self.authorizer.is_authorized(&request, set, &entities);
         // An error makes Cedar skip the policy. A forbid that is skipped is a deny gone quiet, so any
-        // error is a no.
-        if let Some(error) = response.diagnostics().errors().next() {
+        // error is a no. What fails for what is not known of the resource is answered by the check of that name.
+        let lacks = |error: &AuthorizationError| match error {
+            AuthorizationError::PolicyEvaluationError(error) => {
+                known == Known::Partly && slice.looks.contains(AsRef::<str>::as_ref(error.policy_id()))
+            }
+        };
+        if let Some(error) = response.diagnostics().errors().find(|error| !lacks(error)) {
             return Err(format!("a policy could not be evaluated: {error}"));
         }
         let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();

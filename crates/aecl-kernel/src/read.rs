@@ -3,3 +3,4 @@
 pub mod action;
 pub mod code_arguments;
 pub mod plan;
+pub mod resource;

@@ -348,6 +348,7 @@ impl Case {
             goal: None,
             // What a host lacks is no promise of the policy.
             cages: HostIsolation::every(),
+            resources: Default::default(),
             at: inside(agent),
         })
     }

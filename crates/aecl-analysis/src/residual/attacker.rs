@@ -3,6 +3,7 @@
 use crate::situation::AssumedSituation;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionName, BadId};
+use aecl_kernel::decide::checks::resource;
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::{self, Class, Endorses, Form};
 use aecl_kernel::define::manifest::AgentManifest;
@@ -163,7 +164,15 @@ impl<'a> Attacker<'a> {
         if judged.typed.as_ref().is_none_or(|judged| judged.variant != typed.variant) {
             return Ok(((Verdict::Block, usize::MAX, u32::MAX), false));
         }
-        let against = decision.findings.iter().filter(|f| f.verdict > Verdict::Allow);
+        // He picks the thing, so it is taken to be one that every rule about it lets pass.
+        let against =
+            decision.findings.iter().filter(|f| f.verdict > Verdict::Allow && f.check != resource::NAME);
+        let verdict = against.clone().map(|f| f.verdict).max().unwrap_or(Verdict::Allow);
+        let verdict = if decision.findings.iter().any(|f| f.check == resource::NAME) {
+            verdict
+        } else {
+            decision.verdict
+        };
         let always = |found: code::Code| {
             [code::NOT_ALLOWED, code::ACTION_BLOCKED, code::UNCOMPENSATED, code::ENVIRONMENT_REFUSED]
                 .contains(&found)
@@ -172,7 +181,7 @@ impl<'a> Attacker<'a> {
         let hopeless = against.clone().any(|f| always(f.code));
         // One finding names several arguments.
         let doubts = against.map(|f| f.about.len().max(1)).sum();
-        Ok(((decision.verdict, doubts, decision.risk.points), hopeless))
+        Ok(((verdict, doubts, decision.risk.points), hopeless))
     }
 }
 

@@ -216,6 +216,12 @@ codes! {
     PRIVATE_TO_OUTSIDE = "private_to_outside";
     /// A page would be fetched that the user has not named.
     UNPROVEN_FETCH = "unproven_fetch";
+    /// What the action acts on could not be read, so no rule has seen it.
+    RESOURCE_UNREAD = "resource_unread";
+    /// What was read of the thing lacks what rules need.
+    RESOURCE_INCOMPLETE = "resource_incomplete";
+    /// The thing was changed between the decision and the attempt.
+    RESOURCE_CHANGED = "resource_changed";
     /// It cannot be undone.
     IRREVERSIBLE = "irreversible";
     /// It names no compensation.

@@ -1,7 +1,11 @@
 //! What judges outside the kernel said. Their answers are data and are recorded; they can only tighten.
 
+use crate::base::digest::Digest;
+use crate::base::id::ActionId;
+use crate::base::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One judge's answer about one action.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,49 @@ pub struct Evidence {
     /// JSON pointers of the arguments whose values stand in a sentence of a stranger.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub told: BTreeSet<String>,
+    /// What the thing is like that the action acts on, as its own system has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceReading>,
+}
+
+/// Reading of a resource: what a look-up has brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceReading {
+    /// `resource`, or the name of what is related to it.
+    pub name: String,
+    /// Which thing.
+    pub id: String,
+    /// When it was read.
+    pub at: Timestamp,
+    /// The look-up on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionId>,
+    /// SHA-256 of what it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Digest>,
+    /// What was declared of it: texts, whole numbers, decimals as text, seconds since 1970, lists in order.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Value>,
+    /// Attributes that are not there, or are something else, each with why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wrong: BTreeMap<String, String>,
+    /// Why it could not be read at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
+}
+
+impl ResourceReading {
+    /// Nothing yet of this thing.
+    pub fn new(name: &str, id: String, at: Timestamp) -> Self {
+        let (attributes, wrong) = Default::default();
+        Self { name: name.into(), id, at, action: None, output: None, attributes, wrong, unread: None }
+    }
+
+    /// The same where it could not be read.
+    #[must_use]
+    pub fn unread(self, why: String) -> Self {
+        Self { unread: Some(why), ..self }
+    }
 }
 
 /// Reach of a value: how it stands to a directory of ours, the home of a door with its keys, its policy and its record.
@@ -51,6 +98,12 @@ impl Evidence {
         Self { judge: "outputs".into(), about: "sentences".into(), said, told, ..Self::default() }
     }
 
+    /// What a look-up has brought about a thing.
+    pub fn read(reading: ResourceReading) -> Self {
+        let (judge, about) = ("look_up".into(), reading.name.clone());
+        Self { judge, about, resource: Some(reading), ..Self::default() }
+    }
+
     /// What a look at the file system has found about where a value leads.
     pub fn reaches(reach: Reach, said: impl Into<String>) -> Self {
         let (judge, about) = ("own_house".into(), "paths".into());
@@ -66,4 +119,9 @@ pub fn is_told(evidence: &[Evidence], at: &str) -> bool {
 /// The number of rows that was counted, if it was.
 pub fn counted(evidence: &[Evidence]) -> Option<u64> {
     evidence.iter().filter_map(|e| e.rows).max()
+}
+
+/// What was read of the thing of this name.
+pub fn reading<'a>(evidence: &'a [Evidence], name: &str) -> Option<&'a ResourceReading> {
+    evidence.iter().filter_map(|e| e.resource.as_ref()).find(|reading| reading.name == name)
 }

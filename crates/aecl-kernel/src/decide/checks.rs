@@ -16,6 +16,7 @@ mod plan;
 mod policy;
 mod rate;
 mod replay;
+pub mod resource;
 mod reversibility;
 mod risk;
 mod sandbox;
@@ -73,4 +74,5 @@ pub const ALL: &[Check] = &[
     check("plan", plan::check),
     check("risk", risk::check),
     check("reversibility", reversibility::check),
+    check(resource::NAME, resource::check),
 ];

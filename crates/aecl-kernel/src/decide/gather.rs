@@ -81,7 +81,9 @@ impl Facts {
         {
             facts.used = Some((used, fact.state));
         }
-        if let Some(id) = space.find(keys::AskOf(action.digest))?
+        // A look-up uses nobody's yes.
+        if !action.credential.is_look()
+            && let Some(id) = space.find(keys::AskOf(action.digest))?
             && let Some(ask) = space.find(keys::Approval(id))?
         {
             facts.ask = Some(ask);

@@ -9,7 +9,7 @@ use crate::define::catalogue::TypedAction;
 use crate::define::manifest::Strictness;
 use crate::define::risk::Risk;
 use crate::policy::bundle::Bundle;
-use crate::policy::context::PolicyRequest;
+use crate::policy::request::PolicyRequest;
 use crate::read::action::Action;
 use crate::record::approval::ApproverRule;
 use crate::record::decision::{Finding, UnprovenArgument, Verdict};
@@ -35,7 +35,7 @@ pub struct DecisionRequest<'a> {
 impl<'a> DecisionRequest<'a> {
     /// What of it policy is asked.
     pub fn of_policy(&self) -> PolicyRequest<'a> {
-        PolicyRequest { action: self.action, facts: self.facts }
+        PolicyRequest { action: self.action, facts: self.facts, evidence: self.evidence, now: self.now }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::base::amount;
 use crate::base::digest::Digest;
 use crate::base::id::{ActionName, Environment};
 use crate::define::isolation::IsolationTier;
+use crate::define::resource::ResourceDeclaration;
 use cases::CallCase;
 use flow::{Argument, Audience, DryRunRule, Intent, OutputLabel, Resolver};
 use serde::{Deserialize, Serialize};
@@ -348,6 +349,9 @@ pub struct ActionManifest {
     /// What is different for calls with certain arguments. The first that describes a call counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cases: Vec<CallCase>,
+    /// The thing that it acts on, and what rules may see of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Box<ResourceDeclaration>>,
     /// An agent may carry it out itself with a permit, although AECL can.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub authorize: bool,

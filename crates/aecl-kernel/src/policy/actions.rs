@@ -224,7 +224,7 @@ fn known_problems(name: &str, argument: &Argument) -> Vec<String> {
 }
 
 /// Whether arguments that fit the schema can have something there. What cannot be followed may.
-fn leads_somewhere(pointer: &str, schema: &Value) -> Result<(), String> {
+pub(super) fn leads_somewhere(pointer: &str, schema: &Value) -> Result<(), String> {
     let mut here = schema;
     let mut walked = String::new();
     for step in pointer.split('/').skip(1) {

@@ -6,6 +6,7 @@ use super::Slice;
 use super::code_arguments;
 use super::context::uid;
 use super::nesting;
+use super::resource;
 use super::typing::ArgumentType;
 use crate::base::id::{ActionName, AgentId};
 use crate::define::catalogue::flow::Class;
@@ -105,12 +106,25 @@ impl Policies {
                         }
                         policies.push((rule.policy.clone(), rule.reason.clone()));
                     }
+                    // Where there is nothing to look at, nothing is told apart.
+                    let looks: BTreeSet<String> = match variant.manifest.resource {
+                        None => BTreeSet::new(),
+                        Some(_) => policies
+                            .iter()
+                            .filter(|(p, _)| looks_at_resource(p))
+                            .map(|(_, r)| r.id.clone())
+                            .collect(),
+                    };
+                    let blind =
+                        policies.iter().filter(|(_, r)| !looks.contains(&r.id)).map(|(p, _)| p.clone());
+                    let blind = set_of(blind).map(|set| variant.manifest.resource.as_ref().map(|_| set));
                     let reasons = policies.iter().map(|(_, r)| (r.id.clone(), r.clone())).collect();
                     let entities = grouped.get(name).and_then(|each| each.get(variant.variant)).cloned();
-                    match PolicySet::from_policies(policies.into_iter().map(|(p, _)| p)) {
-                        Ok(set) => slices.push(Slice { set, reasons, entities }),
+                    let set = set_of(policies.into_iter().map(|(p, _)| p));
+                    match set.and_then(|set| Ok((set, blind?))) {
+                        Ok((set, blind)) => slices.push(Slice { set, blind, looks, reasons, entities }),
                         Err(e) => {
-                            problems.push(BundleProblem::error(format!("agents ({agent})"), e.to_string()));
+                            problems.push(BundleProblem::error(format!("agents ({agent})"), e));
                         }
                     }
                 }
@@ -141,6 +155,17 @@ impl Rule {
         let (says, text) = (self.reason.text.clone(), self.policy.to_string());
         (self.reason.id.clone(), OwnRule { says, text, pairs: Vec::new() })
     }
+}
+
+fn set_of(policies: impl Iterator<Item = Policy>) -> Result<PolicySet, String> {
+    PolicySet::from_policies(policies).map_err(|e| e.to_string())
+}
+
+/// Whether a condition looks at the thing that the action is about, or at what is related to it.
+fn looks_at_resource(policy: &Policy) -> bool {
+    let json = policy.to_json().unwrap_or_default();
+    let conditions = json.get("conditions").map(Value::to_string).unwrap_or_default();
+    conditions.contains(r#"{"Var":"resource"}"#) || conditions.contains(r#""attr":"related""#)
 }
 
 fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<BundleProblem>) -> Vec<Rule> {
@@ -347,11 +372,13 @@ fn groups(typed: &TypedAction) -> BTreeSet<String> {
     cases.chain(own(&typed.manifest)).collect()
 }
 
-/// For each action with cases the action as each of its variants sees it: in the groups of that variant. A rule names the
+/// For each action with cases, or with a resource, the action as each of its variants sees it: in the groups of that variant. A rule names the
 /// action in the same way for all of them.
 fn grouped(catalogue: &Catalogue) -> Result<BTreeMap<ActionName, Vec<Arc<Entities>>>, String> {
     let mut out = BTreeMap::new();
-    for (name, typed) in catalogue.iter().filter(|(_, typed)| !typed.cases.is_empty()) {
+    for (name, typed) in
+        catalogue.iter().filter(|(_, typed)| !typed.cases.is_empty() || typed.manifest.resource.is_some())
+    {
         let each = typed.variants().map(|variant| {
             let groups = groups(variant);
             let parents = groups.iter().map(|group| uid("Action", group)).collect::<Result<Vec<_>, _>>()?;
@@ -419,6 +446,12 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
                 |v| v.roles.has(Class::Command),
                 code_arguments::command_type(),
             );
+            declare(context, typed, "now", |v| v.manifest.resource.is_some(), json!({"type": "Long"}));
+            let has_related =
+                |v: &TypedAction| v.manifest.resource.as_ref().is_some_and(|r| !r.related.is_empty());
+            if let Some(related) = resource::related_type(typed) {
+                declare(context, typed, "related", has_related, related);
+            }
             if typed.variants().any(|v| v.manifest.fields.rows.is_some()) {
                 context.insert("rows".into(), optional("Long"));
             }
@@ -429,13 +462,15 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
                 "memberOf": groups.iter().map(|g| json!({"id": g})).collect::<Vec<_>>(),
                 "appliesTo": {
                     "principalTypes": ["Agent"],
-                    "resourceTypes": ["Resource"],
+                    "resourceTypes": resource::types_of(typed),
                     "context": {"type": "Record", "attributes": context},
                 },
             }),
         );
     }
-    json!({"": {"entityTypes": {"Agent": {}, "Resource": {}}, "actions": actions}})
+    let mut kinds = resource::types(catalogue);
+    kinds.extend([("Agent".to_owned(), json!({})), ("Resource".to_owned(), json!({}))]);
+    json!({"": {"entityTypes": kinds, "actions": actions}})
 }
 
 /// Declares what the requests about some variants of an action have: optional, unless all of them have it.

@@ -2,30 +2,28 @@
 //! Cedar longer than to evaluate a small policy.
 
 use super::code_arguments;
+use super::request::PolicyRequest;
+use super::resource;
 use super::typing::{ArgumentType, MadeDecimal, long, texts};
+use crate::base::evidence;
 use crate::base::id::{ActionName, AgentId};
+use crate::define::resource::SELF;
 use crate::provenance::{proof, spelling};
 use crate::read::action::Action;
-use crate::record::facts::{Facts, RunFact};
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, Request};
+use crate::record::facts::RunFact;
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Request};
 use cedar_policy_core::ast::{Context, Value, ValueKind};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
-
-/// Request to policy: nothing of what has been decided, and nothing of whom the bundle names.
-#[derive(Debug, Clone, Copy)]
-pub struct PolicyRequest<'a> {
-    /// What is proposed.
-    pub action: &'a Action,
-    /// What is known.
-    pub facts: &'a Facts,
-}
 
 /// An action as policy sees it, whoever is asked about it.
 pub(super) struct Situation {
     action: EntityUid,
     resource: EntityUid,
+    /// The resource with its attributes, where the action declares it.
+    thing: Option<Entity>,
     before_yes: Context,
 }
 
@@ -36,9 +34,19 @@ impl Situation {
         types: &BTreeMap<ActionName, ArgumentType>,
     ) -> Result<Self, String> {
         let action = q.action;
+        let resource = match resource::declared(q) {
+            None => uid("Resource", action.resource.as_deref().unwrap_or("none"))?,
+            Some(declared) => {
+                let kind = EntityTypeName::from_str(&declared.kind).map_err(|e| e.to_string())?;
+                let read = evidence::reading(q.evidence, SELF).map(|reading| reading.id.as_str());
+                let id = read.or(action.resource.as_deref()).unwrap_or("none");
+                EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+            }
+        };
         Ok(Self {
             action: uid("Action", &action.name)?,
-            resource: uid("Resource", action.resource.as_deref().unwrap_or("none"))?,
+            thing: resource::entity(q, resource.clone())?,
+            resource,
             before_yes: context(q, types)?,
         })
     }
@@ -49,6 +57,13 @@ impl Situation {
         let agent = uid("Agent", agent.as_str())?;
         Request::new(agent, self.action.clone(), self.resource.clone(), context.into(), None)
             .map_err(|e| format!("the request cannot be built: {e}"))
+    }
+
+    /// What Cedar knows of things: the groups of actions, and the resource.
+    pub(super) fn entities<'a>(&self, groups: &'a Entities) -> Result<Cow<'a, Entities>, String> {
+        let Some(thing) = self.thing.clone() else { return Ok(Cow::Borrowed(groups)) };
+        let with = groups.clone().add_entities([thing], None);
+        with.map(Cow::Owned).map_err(|e| format!("the resource cannot be shown to rules: {e}"))
     }
 
     fn after_yes(&self) -> Context {
@@ -85,6 +100,10 @@ fn context(q: PolicyRequest<'_>, types: &BTreeMap<ActionName, ArgumentType>) -> 
     fields.push(("compensating", action.compensates.is_some().into()));
     if let Some(typed) = &action.typed {
         code_arguments::values(typed, &action.code_arguments, &mut fields);
+    }
+    if resource::declared(q).is_some() {
+        fields.push(("now", q.now.0.div_euclid(1000).into()));
+        fields.extend(resource::related(q)?.map(|related| ("related", related)));
     }
     fields.push(("run", run(q.facts.run.as_ref())));
     fields.push(("approval", approval(false)));
@@ -136,6 +155,7 @@ mod tests {
     use crate::policy::bundle::Bundle;
     use crate::policy::problem::Source;
     use crate::read::action::{Credential, Mode, Proposal};
+    use crate::record::facts::Facts;
     use proptest::prelude::*;
     use serde_json::json;
     use std::sync::LazyLock;
@@ -220,7 +240,7 @@ mod tests {
             let action = action(&arguments);
             prop_assume!(action.problems.is_empty());
             let facts = Facts::default();
-            let situation = Situation::of(PolicyRequest { action: &action, facts: &facts }, &BUNDLE.policies().types).unwrap();
+            let situation = Situation::of(PolicyRequest { action: &action, facts: &facts, evidence: &[], now: Timestamp(0) }, &BUNDLE.policies().types).unwrap();
             for granted in [false, true] {
                 let request = situation.request(&action.principal.agent, granted).unwrap();
                 let context = request.context().unwrap();

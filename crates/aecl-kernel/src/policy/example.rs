@@ -6,6 +6,7 @@ use crate::provenance::labels::Labels;
 use crate::record::decision::Verdict;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// A situation and the decision it must get.
 #[derive(Debug, Deserialize)]
@@ -35,6 +36,12 @@ pub struct Example {
     /// What the run is for.
     #[serde(default)]
     pub goal: Option<String>,
+    /// What the thing is like that it is about: its attributes.
+    #[serde(default)]
+    pub resource: Option<Map<String, Value>>,
+    /// What is related to it, by name: attributes of each.
+    #[serde(default)]
+    pub related: BTreeMap<String, Map<String, Value>>,
     /// When, for hours.
     #[serde(default)]
     pub at: Option<Timestamp>,

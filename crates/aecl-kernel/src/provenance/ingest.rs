@@ -133,6 +133,13 @@ fn is_empty(arguments: &Value) -> bool {
     arguments.as_object().is_some_and(|arguments| arguments.values().all(Value::is_null))
 }
 
+/// The value that an output is about, whether a tool of MCP wraps it or not. Nothing where it is no JSON or reports an error.
+pub fn answer(output: &[u8]) -> Option<Value> {
+    let limits = Limits { bytes_max: READ_MAX, ..Limits::default() };
+    let (value, _) = envelope(Document::read(output, &limits).ok()?)?;
+    (value.is_object() || value.is_array()).then_some(value)
+}
+
 /// The value that labels speak of, and whether something stands beside it that they do not speak of.
 /// Nothing, if the tool reports an error.
 fn envelope(value: Value) -> Option<(Value, bool)> {

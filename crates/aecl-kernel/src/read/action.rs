@@ -40,6 +40,26 @@ pub struct Credential {
     pub expires_at: Timestamp,
 }
 
+/// The name of the credential by which the gate itself looks at the thing that an action is about. No token has it: tokens
+/// are named by us.
+const LOOK: &str = "gate:look";
+
+impl Credential {
+    /// The gate's own, for a look-up on behalf of a run.
+    pub fn of_look(
+        run: crate::base::id::RunId,
+        agent: crate::base::id::AgentId,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self { id: LOOK.into(), run, agent, expires_at }
+    }
+
+    /// Whether the gate looks here, and not the agent.
+    pub fn is_look(&self) -> bool {
+        self.id == LOOK
+    }
+}
+
 /// Proposal of an agent: bytes and a name, not yet understood.
 #[derive(Debug, Clone)]
 pub struct Proposal {

@@ -1,6 +1,7 @@
 //! Events: the persisted truth. Closed, versioned; a reader refuses a kind it does not know. Facts are a
 //! fold over them.
 
+mod asked;
 mod kind;
 mod runs;
 
@@ -513,33 +514,6 @@ pub struct Fault {
     pub message: String,
 }
 
-/// A request has a run of its own, and so has an entry: in an entry the request stands under `ask`, because
-/// a key that stands twice is read by everybody as they like.
-mod asked {
-    use super::ApprovalRequest;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize)]
-    struct Written<'a> {
-        ask: &'a ApprovalRequest,
-    }
-
-    #[derive(Deserialize)]
-    struct Read {
-        ask: Box<ApprovalRequest>,
-    }
-
-    pub(super) fn serialize<S: Serializer>(ask: &ApprovalRequest, serializer: S) -> Result<S::Ok, S::Error> {
-        Written { ask }.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Box<ApprovalRequest>, D::Error> {
-        Read::deserialize(deserializer).map(|read| read.ask)
-    }
-}
-
 impl Event {
     /// The action it is about.
     pub fn action(&self) -> Option<&ActionId> {
@@ -708,6 +682,7 @@ impl Entry {
             definition: e.definition,
             effect: e.effect,
             named: e.facts.provenance.as_ref().and_then(|p| p.named.as_ref()).map(|named| named.digest),
+            look: e.credential.is_look(),
             reported: false,
             position: self.position,
         };
@@ -717,7 +692,7 @@ impl Entry {
             let key = keys::Idempotency(e.principal.run.clone(), idempotency_key.clone());
             space.put(key, used);
         }
-        if !allowed {
+        if !allowed || e.credential.is_look() {
             return Ok(());
         }
         self.change_lineage(space, |run| run.calls += 1)?;
@@ -805,7 +780,8 @@ impl Entry {
     fn concluded<S: FactStore>(&self, e: &Concluded, space: &mut S) -> Result<(), S::Error> {
         let key = keys::Action(e.action.clone());
         let Some(mut action) = space.find(key.clone())? else { return Ok(()) };
-        let was_started = action.state == ActionState::Started;
+        let is_look = action.look; // The agent has seen nothing of it, and has not failed with it.
+        let was_started = action.state == ActionState::Started && !is_look;
         action.state = match e.outcome {
             OutcomeKind::Done => ActionState::Done,
             OutcomeKind::Failed => ActionState::Failed,
@@ -845,8 +821,8 @@ impl Entry {
         for hold in holds {
             let key = keys::Meter(hold.meter.clone());
             if let Some(mut meter) = space.find(key.clone())? {
-                let is_used = e.outcome == OutcomeKind::Done || is_doubtful;
-                let is_now = meter.window == hold.window;
+                let (is_used, is_now) =
+                    (e.outcome == OutcomeKind::Done || is_doubtful, meter.window == hold.window);
                 match (was_reported, is_used) {
                     (true, true) => {}
                     (true, false) if is_now => meter.used -= hold.amount,
@@ -867,6 +843,9 @@ impl Entry {
                     n => space.put(key, n),
                 }
             }
+        }
+        if is_look {
+            return Ok(());
         }
         // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
         self.change_lineage(space, |run| run.labels.join(&e.labels))?;

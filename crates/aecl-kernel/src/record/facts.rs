@@ -375,6 +375,9 @@ pub struct ActionFact {
     /// What it acts on, where the goal names all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<Digest>,
+    /// The gate has looked here on behalf of a run. It is none of the agent's calls, and the agent has seen nothing of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub look: bool,
     /// That it failed is the agent's own report, so it has given nothing back; somebody may still find out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reported: bool,

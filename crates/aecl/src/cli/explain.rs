@@ -13,9 +13,12 @@ use aecl_gate::{clock, loader};
 use aecl_kernel::base::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::isolation::HostIsolation;
+use aecl_kernel::define::resource::SELF;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::decision::Verdict;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -64,6 +67,9 @@ pub struct Args {
     /// What the run is for. With --untrusted: would the arguments and the action follow from it?
     #[arg(long, value_name = "TEXT")]
     goal: Option<String>,
+    /// What the thing is like that it is about, as JSON of its attributes; what is related to it under "related".
+    #[arg(long, value_name = "JSON")]
+    resource: Option<String>,
     /// At this time (UTC, such as 2026-03-01T08:00:00Z); by default now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -134,8 +140,24 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<As
         labels: Labels { untrusted: args.untrusted, private: args.private, ..Labels::default() },
         goal: args.goal.clone(),
         cages: HostIsolation::default(),
+        resources: resources(args)?,
         at,
     })
+}
+
+/// What things are like, as the option says.
+fn resources(args: &Args) -> std::result::Result<BTreeMap<String, Map<String, Value>>, Error> {
+    let Some(text) = &args.resource else { return Ok(BTreeMap::new()) };
+    let bad = |why: String| {
+        Error::new(format!("`--resource` cannot be read: {why}"))
+            .hint(r#"write its attributes, such as --resource '{"status": "open", "related": {"customer": {"id": "7"}}}'"#)
+    };
+    let read = |value: Value| serde_json::from_value(value).map_err(|e| bad(e.to_string()));
+    let mut own: Map<String, Value> = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+    let mut all: BTreeMap<String, Map<String, Value>> =
+        own.remove("related").map_or_else(|| Ok(BTreeMap::new()), read)?;
+    all.insert(SELF.to_owned(), own);
+    Ok(all)
 }
 
 /// What programs would be held with on this host, found out now.

@@ -4,6 +4,10 @@ use crate::base::code;
 use crate::decide::request::{DecisionRequest, Findings};
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
+    // What the gate looks up by itself is none of the agent's calls.
+    if q.action.credential.is_look() {
+        return;
+    }
     let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };
     let Some(run) = &q.facts.run else { return };
     if run.failing == Some(q.action.digest) && run.failures >= manifest.breaker_after.max(1) {

@@ -11,6 +11,10 @@ use crate::record::usage::{BudgetHold, Meter};
 use rust_decimal::Decimal;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
+    // What the gate looks up by itself is none of the agent's calls.
+    if q.action.credential.is_look() {
+        return;
+    }
     // Undoing is never starved by an exhausted budget.
     if q.action.compensates.is_some() {
         return;

@@ -5,6 +5,10 @@ use crate::base::code;
 use crate::decide::request::{DecisionRequest, Findings};
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
+    // What the gate looks up by itself is none of the agent's calls.
+    if q.action.credential.is_look() {
+        return;
+    }
     let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };
     if let Some(most) = manifest.max_concurrent_calls
         && q.facts.active >= most

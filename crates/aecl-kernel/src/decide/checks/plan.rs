@@ -10,6 +10,10 @@ use crate::read::plan::PlanMatch;
 use crate::record::decision::Finding;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
+    // What the gate looks up by itself is none of the agent's calls.
+    if q.action.credential.is_look() {
+        return;
+    }
     let Some(typed) = understood(q) else { return };
     if typed.manifest.effect.changes_something() && q.action.compensates.is_none() {
         agreed(q, typed, findings);

@@ -4,6 +4,7 @@
 use crate::base::code;
 use crate::base::id::AgentId;
 use crate::decide::request::{DecisionRequest, Findings};
+use crate::define::manifest::AgentManifest;
 use crate::policy::{PolicyAnswer, Reason};
 use crate::record::approval::ApproverRule;
 
@@ -27,6 +28,8 @@ fn ask(q: &DecisionRequest<'_>, agent: &AgentId, findings: &mut Findings) {
     findings.policies.extend(policies);
     match answer {
         PolicyAnswer::Allow => {}
+        // The action that it is for permits exactly this read, to the gate and to nobody else.
+        PolicyAnswer::NotAllowed if q.action.credential.is_look() && is_declared(q, agent) => {}
         PolicyAnswer::NotAllowed => {
             findings.block(
                 code::NOT_ALLOWED,
@@ -52,6 +55,18 @@ fn ask(q: &DecisionRequest<'_>, agent: &AgentId, findings: &mut Findings) {
         }
         PolicyAnswer::Error(message) => findings.block(code::POLICY_ERROR, message),
     }
+}
+
+/// Whether an action that the agent may do names this read.
+fn is_declared(q: &DecisionRequest<'_>, agent: &AgentId) -> bool {
+    let Some(manifest) = q.bundle.agent(agent) else { return false };
+    q.bundle.catalogue().iter().any(|(name, typed)| {
+        let name = name.as_str();
+        let may = AgentManifest::lists(&manifest.allowed_actions, name)
+            || manifest.context_rules.contains_key(name);
+        let mut declared = typed.variants().filter_map(|variant| variant.manifest.resource.as_ref());
+        may && declared.any(|declared| declared.looks().any(|look| look.read.as_str() == q.action.name))
+    })
 }
 
 fn requirement(q: &DecisionRequest<'_>, reason: &Reason) -> ApproverRule {

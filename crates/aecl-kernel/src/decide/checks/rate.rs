@@ -8,6 +8,10 @@ use crate::record::facts::rate_of;
 use crate::record::usage::Rate;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
+    // What the gate looks up by itself is none of the agent's calls.
+    if q.action.credential.is_look() {
+        return;
+    }
     let principal = &q.action.principal;
     let Some(manifest) = q.bundle.agent(&principal.agent) else { return };
     if q.action.compensates.is_some() {

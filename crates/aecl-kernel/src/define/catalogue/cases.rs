@@ -8,6 +8,7 @@ use super::{
     Reversibility, infer, pointer_of,
 };
 use crate::base::amount::Amount;
+use crate::define::resource::ResourceDeclaration;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,6 +68,9 @@ pub struct CallCase {
     /// The words by which a goal asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// The thing that it acts on, instead of that of the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Box<ResourceDeclaration>>,
 }
 
 /// The values of an argument that a case is for. `null` is what is left out, too.
@@ -177,6 +181,7 @@ impl CallCase {
             output,
             outputs,
             intent,
+            resource,
         } = self.clone();
         own.description = description.unwrap_or(own.description);
         own.reversibility = reversibility.or(own.reversibility);
@@ -200,6 +205,7 @@ impl CallCase {
         own.output = output.unwrap_or(own.output);
         own.outputs = outputs.unwrap_or(own.outputs);
         own.intent = intent.unwrap_or(own.intent);
+        own.resource = resource.or(own.resource);
         own
     }
 }
