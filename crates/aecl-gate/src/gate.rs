@@ -5,6 +5,7 @@ use crate::config::{Config, Home};
 use crate::error::GateError;
 use crate::identity::{self, Identity, Session};
 use crate::issued::Renewals;
+use crate::looks::Looks;
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
 use crate::tokens::Tokens;
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) waits: Waits,
     pub(crate) underway: AtomicUsize,
     pub(crate) refusals: Refusals,
+    /// What was looked up a short time ago.
+    pub(crate) looks: Looks,
     pub(crate) renewals: Renewals,
     pub(crate) egress: Egress,
     /// Who is asked about intent.

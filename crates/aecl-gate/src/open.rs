@@ -101,6 +101,7 @@ impl Gate {
             waits: Waits::default(),
             underway: AtomicUsize::new(0),
             refusals: Refusals::default(),
+            looks: Default::default(),
             renewals: Renewals::default(),
             egress,
             judges: ArcSwap::from_pointee(judges),

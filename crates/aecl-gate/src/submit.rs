@@ -116,6 +116,7 @@ impl Gate {
         let mut evidence = self.evidence(&action).await?;
         // On record with the decision, which is made from that alone.
         evidence.extend(self.0.executor.leads(&action, context.session.as_deref()).await);
+        evidence.extend(self.resources(&action, &evidence, &context, again.is_some()).await?);
         loop {
             // What people have answered is decided on record, whatever else came to nothing.
             if again.is_none()
@@ -133,7 +134,7 @@ impl Gate {
             let (ruling, receipt) = self.rule(&action, &evidence, again.take()).await?.split();
             drop(turn.take());
             match ruling {
-                Ruling::Allowed(permit) => return self.execute(permit, context).await,
+                Ruling::Allowed(permit) => return self.execute(permit, &evidence, context).await,
                 Ruling::Blocked(refusal) => {
                     let mut answer = self.refused(refusal, receipt);
                     self.explain_no(&mut answer, &action).await?;
@@ -157,6 +158,9 @@ impl Gate {
                         WaitEnd::AskAgain(mine) => {
                             turn = Some(mine);
                             again = Some(Again { action: id, unattended: false });
+                            // People take their time, and the thing may be another by now.
+                            evidence.retain(|known| known.resource.is_none());
+                            evidence.extend(self.resources(&action, &evidence, &context, true).await?);
                         }
                         WaitEnd::Over(answer) => return Ok(answer),
                         WaitEnd::NoLonger(ask) => {
@@ -173,7 +177,7 @@ impl Gate {
         }
     }
 
-    async fn rule(
+    pub(crate) async fn rule(
         &self,
         action: &Arc<Action>,
         evidence: &[Evidence],
@@ -277,14 +281,24 @@ impl Gate {
         }
     }
 
-    async fn execute(&self, permit: Recorded<Permit>, context: CallContext) -> Result<Answer, GateError> {
+    async fn execute(
+        &self,
+        permit: Recorded<Permit>,
+        judged: &[Evidence],
+        context: CallContext,
+    ) -> Result<Answer, GateError> {
         match permit.get().action().mode {
             Mode::Authorize => self.issue_permit(permit),
-            Mode::Execute | Mode::DryRun => self.perform(permit, context).await,
+            Mode::Execute | Mode::DryRun => self.perform(permit, judged, context).await,
         }
     }
 
-    async fn perform(&self, permit: Recorded<Permit>, context: CallContext) -> Result<Answer, GateError> {
+    async fn perform(
+        &self,
+        permit: Recorded<Permit>,
+        judged: &[Evidence],
+        context: CallContext,
+    ) -> Result<Answer, GateError> {
         let (id, decision, since) =
             (permit.get().id().clone(), permit.get().decision().clone(), permit.get().at());
         let Principal { agent, run, .. } = permit.get().action().principal.clone();
@@ -292,7 +306,13 @@ impl Gate {
         let action = permit.get().action().clone();
         let most = self.config().limits.output_bytes_max;
         self.0.underway.fetch_add(1, Ordering::SeqCst);
-        let outcome = self.0.executor.perform(permit, context, most).await;
+        // It is begun on record, so whatever comes of the second look is its outcome.
+        let outcome = match self.changed_since(&action, judged, &context).await {
+            Ok(None) => self.0.executor.perform(permit, context, most).await,
+            Ok(Some(changed)) => changed,
+            Err(error) => unlooked(&error),
+        };
+        self.forget_resources(&action, judged);
         let arguments = Some(action.arguments.value());
         let taken = self.label_output(name.as_deref(), &run, &outcome, arguments).await.unwrap_or_else(|error| {
             tracing::error!(action = %id, %error, "an output could not be read for labels and counts for the worst");
@@ -334,6 +354,19 @@ impl Gate {
             decision: Some(permit.decision().clone()),
             receipt: Some(receipt),
         })
+    }
+}
+
+/// Nobody could look once more, so nothing was sent.
+fn unlooked(error: &GateError) -> Outcome {
+    Outcome {
+        kind: OutcomeKind::Failed,
+        code: Some(error.code().to_string()),
+        message: format!("what it acts on could not be looked up again, so nothing was done: {error}"),
+        output: None,
+        may_have_acted: false,
+        sandbox: "none".into(),
+        traffic: None,
     }
 }
 

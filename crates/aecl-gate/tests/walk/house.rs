@@ -94,8 +94,40 @@ fn actions() -> Value {
         {"name": "contacts", "effect": "read", "authorize": true, "arguments": by("of", "string"), "connector": connector,
          "outputs": [{"path": "/*/name", "endorses": "directory", "taints": false, "type": "name"},
                      {"path": "/*/iban", "endorses": "directory", "taints": false, "type": "account"}]},
+        {"name": "case.get", "effect": "read", "arguments": by("id", "string"), "connector": connector, "timeout_ms": 200},
+        of_case("case.close", "write", json!({}), json!({})),
+        of_case("case.note", "write", json!({"text": {"type": "string"}}), json!({"missing": "ask"})),
+        of_case("case.print", "read", json!({"copy": {"type": "integer"}}), json!({"cache_s": 60})),
+        of_case("case.shut", "write", json!({}), json!({"cache_s": 60})),
+        of_case("case.shred", "write", json!({}), json!({})),
     ])
 }
+
+/// An action about a case, which its own system tells about.
+fn of_case(name: &str, effect: &str, more: Value, declared: Value) -> Value {
+    let mut properties = json!({"case": {"type": "string"}});
+    properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut resource = json!({
+        "type": "Case", "read": "case.get", "arguments": {"id": {"from": "arguments", "at": "/case"}},
+        "attributes": {"holder": {"at": "/holder", "type": "text"}, "state": {"at": "/state", "type": "text"}},
+    });
+    resource.as_object_mut().unwrap().extend(declared.as_object().unwrap().clone());
+    json!({"name": name, "effect": effect, "reversibility": "reversible", "severity": 1, "resource": resource,
+           "connector": {"kind": "mcp", "server": "world", "tool": "any"}, "timeout_ms": 1000,
+           "output": {"untrusted": false, "private": false},
+           "arguments": {"type": "object", "properties": properties, "required": ["case"]}})
+}
+
+/// Rules about cases.
+const RULES: &str = r#"
+@reason("a case is its holder's")
+forbid (principal, action, resource is Case) unless { context has user && resource.holder == context.user };
+@reason("only what is open is closed")
+forbid (principal, action in [Action::"case.close", Action::"case.shut", Action::"case.shred"], resource)
+unless { resource.state == "open" };
+@reason("somebody agrees to shredding")
+forbid (principal, action == Action::"case.shred", resource) unless { context.approval.granted };
+"#;
 
 fn agents() -> Value {
     json!([
@@ -103,6 +135,8 @@ fn agents() -> Value {
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
+        {"agent_id": "keeper", "max_questions_per_run": 100, "max_concurrent_calls": 50,
+         "allowed_actions": ["case.close", "case.note", "case.print", "case.shut", "case.shred"]},
         {"agent_id": "planner", "allowed_actions": ["look", "note"], "plans": "approve"},
         {"agent_id": "patient", "max_questions_per_run": 10_000, "allowed_actions": ["pay"]},
         {"agent_id": "careful", "allowed_actions": ["pay"], "context_rules": {"refund": "requires_human_approval"}},
@@ -112,7 +146,8 @@ fn agents() -> Value {
 /// The policy of the house.
 pub fn sources() -> Vec<Source> {
     let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
-    vec![source("actions/all.json", actions()), source("agents/all.json", agents())]
+    let rules = Source { path: "rules/cases.cedar".into(), text: RULES.into() };
+    vec![source("actions/all.json", actions()), source("agents/all.json", agents()), rules]
 }
 
 impl House {

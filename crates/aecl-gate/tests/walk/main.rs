@@ -21,6 +21,7 @@ mod plans;
 mod policy;
 mod proposed;
 mod provenance;
+mod resources;
 mod runs;
 mod steps;
 mod time;
