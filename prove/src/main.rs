@@ -48,7 +48,7 @@ struct Opening {
 }
 
 /// Every line after it.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Question {
     /// Is there a request that these policies allow, and (if given) those do not?
@@ -177,15 +177,18 @@ fn solver_version() -> Result<String, Value> {
 
 struct Prover {
     schema: Schema,
-    environments: BTreeMap<String, RequestEnv>,
+    /// By action: for each kind of thing that it may be about one.
+    environments: BTreeMap<String, Vec<RequestEnv>>,
     timeout: Duration,
     compiler: Option<CedarSymCompiler<LocalSolver>>,
 }
 
 impl Prover {
     fn new(schema: Schema, timeout: Duration) -> Self {
-        let environments =
-            schema.request_envs().map(|env| (env.action().id().unescaped().to_owned(), env)).collect();
+        let mut environments: BTreeMap<String, Vec<RequestEnv>> = BTreeMap::new();
+        for env in schema.request_envs() {
+            environments.entry(env.action().id().unescaped().to_owned()).or_default().push(env);
+        }
         Self { schema, environments, timeout, compiler: None }
     }
 
@@ -225,9 +228,29 @@ impl Prover {
         compiler: &mut CedarSymCompiler<LocalSolver>,
         question: Question,
     ) -> Result<Answer, Trouble> {
+        let environments = match &question {
+            Question::Allows { action, .. } | Question::Errors { action, .. } => self.environments(action)?,
+        };
+        let mut answer = Answer::No;
+        for env in environments {
+            match self.ask_in(compiler, env, question.clone()).await? {
+                Answer::No => {}
+                yes @ Answer::Yes(_) => return Ok(yes),
+                // What nobody knows of one kind of thing is not known.
+                unknown @ Answer::Unknown(_) => answer = unknown,
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn ask_in(
+        &self,
+        compiler: &mut CedarSymCompiler<LocalSolver>,
+        env: &RequestEnv,
+        question: Question,
+    ) -> Result<Answer, Trouble> {
         let found = match question {
-            Question::Allows { action, allows, but_not } => {
-                let env = self.environment(&action)?;
+            Question::Allows { allows, but_not, .. } => {
                 let allows = self.compile(env, allows)?;
                 match but_not {
                     None => compiler.check_always_denies_with_counterexample_opt(&allows).await,
@@ -237,8 +260,7 @@ impl Prover {
                     }
                 }
             }
-            Question::Errors { action, errors } => {
-                let env = self.environment(&action)?;
+            Question::Errors { errors, .. } => {
                 let policy = read(0, errors)?;
                 let policy = CompiledPolicy::compile(&policy, env, &self.schema)
                     .map_err(|e| Trouble::Question(e.to_string()))?;
@@ -255,9 +277,11 @@ impl Prover {
         }
     }
 
-    fn environment(&self, action: &str) -> Result<&RequestEnv, Trouble> {
+    fn environments(&self, action: &str) -> Result<&[RequestEnv], Trouble> {
         let found = self.environments.get(action);
-        found.ok_or_else(|| Trouble::Question(format!("the schema has no action `{action}`")))
+        found
+            .map(Vec::as_slice)
+            .ok_or_else(|| Trouble::Question(format!("the schema has no action `{action}`")))
     }
 
     fn compile(&self, env: &RequestEnv, policies: Vec<Value>) -> Result<CompiledPolicySet, Trouble> {
