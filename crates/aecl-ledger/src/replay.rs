@@ -19,6 +19,7 @@ use crate::store::Store;
 use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::evidence::reading;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::time::Timestamp;
@@ -155,9 +156,14 @@ pub fn redecide(store: &mut dyn Store, range: Range<u64>) -> Result<Redecided, L
 pub fn against(store: &mut dyn Store, range: Range<u64>, bundle: &Bundle) -> Result<Compared, LedgerError> {
     let mut out = Compared::default();
     each_decision(store, range, &mut |_, again, _, position, _| {
-        out.decisions += 1;
         let ruled = &again.ruled;
         let action = again.action(bundle);
+        if let Some(name) = again.unread(&action) {
+            let why = format!("`{name}`, which the other policy looks at, was not read then");
+            out.unavailable.push(Unavailable { position, why });
+            return Ok(());
+        }
+        out.decisions += 1;
         let mut facts = ruled.facts.clone();
         // The digest covers the definition, which the other catalogue may have written anew.
         if let Some(ask) = facts.ask.as_mut().filter(|ask| ask.digest == ruled.digest) {
@@ -192,6 +198,7 @@ pub fn against(store: &mut dyn Store, range: Range<u64>, bundle: &Bundle) -> Res
         Ok(())
     })
     .map(|unread| out.unavailable.extend(unread.unavailable))?;
+    out.unavailable.sort_by_key(|unavailable| unavailable.position);
     Ok(out)
 }
 
@@ -350,6 +357,21 @@ impl Again {
             action.forget_mode();
         }
         Arc::new(action)
+    }
+
+    /// What this definition of the action declares and nobody has read then, unless it was refused without looking.
+    fn unread(&self, action: &Action) -> Option<String> {
+        let declared = action.typed.as_ref()?.manifest.resource.as_ref()?;
+        let known = |name: &str| reading(&self.ruled.evidence, name);
+        let lacks = declared.looks().find(|look| match known(look.name) {
+            None => true,
+            Some(read) => {
+                let absent =
+                    |name: &&String| !read.attributes.contains_key(*name) && !read.wrong.contains_key(*name);
+                read.unread.is_none() && look.attributes.iter().any(|(name, a)| !a.optional && absent(&name))
+            }
+        });
+        lacks.filter(|_| self.ruled.decision.verdict != Verdict::Block).map(|look| look.name.to_owned())
     }
 
     fn decide(&self, action: &Arc<Action>, facts: &Facts, bundle: &Bundle) -> Arc<Decision> {

@@ -100,6 +100,9 @@ fn runs(action: &Action, request: &Request) -> Vec<String> {
             if rows == 1 { "row" } else { "rows" }
         )
     }));
+    // What rules have seen of the thing, a person sees, too.
+    let readings = request.ruled.evidence.iter().filter_map(|evidence| evidence.resource.as_ref());
+    out.extend(readings.map(|reading| format!("acts on {}", reading.told())));
     if request.ruled.mode == Mode::Authorize {
         out.push(
             "the agent carries it out itself, once; what comes of it is what the agent reports".to_owned(),

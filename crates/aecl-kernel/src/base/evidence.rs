@@ -1,7 +1,9 @@
-//! What judges outside the kernel said. Their answers are data and are recorded; they can only tighten.
+//! What was found out outside of the kernel, as data, and recorded. What judges say can only tighten. What a thing is like
+//! is a fact that its own system has answered; without it, what acts on the thing does not happen.
 
 use crate::base::digest::Digest;
 use crate::base::id::ActionId;
+use crate::base::text::visible;
 use crate::base::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,6 +65,22 @@ impl ResourceReading {
     pub fn new(name: &str, id: String, at: Timestamp) -> Self {
         let (attributes, wrong) = Default::default();
         Self { name: name.into(), id, at, action: None, output: None, attributes, wrong, unread: None }
+    }
+
+    /// What is known of it, in words, for people who decide or look into the record.
+    pub fn told(&self) -> String {
+        let what = format!("{} `{}`", visible(&self.name), visible(&self.id));
+        if let Some(why) = &self.unread {
+            return format!("{what} could not be read: {}", visible(why));
+        }
+        let value = |value: &Value| match value {
+            Value::String(text) => format!("`{}`", visible(text)),
+            other => visible(&other.to_string()),
+        };
+        let known = self.attributes.iter().map(|(name, known)| format!("{name} is {}", value(known)));
+        let lacks = self.wrong.keys().map(|name| format!("{name} is not known"));
+        let all = known.chain(lacks).collect::<Vec<_>>().join(", ");
+        format!("{what} as its system answered at {}: {all}", self.at)
     }
 
     /// The same where it could not be read.

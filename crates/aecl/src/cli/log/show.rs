@@ -74,6 +74,16 @@ fn full(common: &Common, source: &mut Source, rows: &[Row]) -> Result {
         if let Event::Concluded(e) = &row.entry.event {
             traffic(&mut page, e.traffic.as_ref());
         }
+        if let Event::Ruled(e) = &row.entry.event {
+            let mut readings = e.evidence.iter().filter_map(|evidence| evidence.resource.as_ref()).peekable();
+            if readings.peek().is_some() {
+                page.heading("What it acts on");
+            }
+            for reading in readings {
+                let by = reading.action.as_ref().map_or_else(String::new, |by| format!(" ({by})"));
+                page.item(&format!("{}{by}", reading.told()));
+            }
+        }
         if let Some(decision) = row.json.get("decision") {
             page.decision(decision, None);
         }
