@@ -214,6 +214,7 @@ impl Gate {
             after = Some(last.position);
             for entry in entries {
                 if let Event::Ruled(ruled) = entry.event
+                    && !ruled.credential.is_look()
                     && ruled.action != ask.action
                     && !ids.contains(&ruled.action)
                 {

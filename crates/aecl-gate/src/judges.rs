@@ -19,8 +19,12 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 impl Gate {
-    /// What is known about an action that is not in the record yet.
-    pub(crate) async fn evidence(&self, action: &Arc<Action>) -> Result<Vec<Evidence>, GateError> {
+    /// What is known about an action that is not in the record yet. `known`: what was looked up before.
+    pub(crate) async fn evidence(
+        &self,
+        action: &Arc<Action>,
+        known: &[Evidence],
+    ) -> Result<Vec<Evidence>, GateError> {
         let Some(typed) = action.typed.as_ref().filter(|_| action.problems.is_empty()) else {
             return Ok(Vec::new());
         };
@@ -34,7 +38,7 @@ impl Gate {
         }
         let facts =
             self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
-        let question = DecisionRequest { action, facts: &facts, bundle: &bundle, evidence: &[], now };
+        let question = DecisionRequest { action, facts: &facts, bundle: &bundle, evidence: known, now };
         let first = decide(&question, action, ids::for_decision()?).decision().clone();
         if first.verdict == Verdict::Block || first.replays.is_some() {
             return Ok(Vec::new());

@@ -47,10 +47,15 @@ impl Gate {
         }
         let (mut out, mut left) = (Vec::new(), SEARCHED_MAX);
         for (action, output) in found.into_iter().rev() {
+            let fact = self.0.ledger.action(&action).await?;
+            // What the gate has looked up, the run has not seen.
+            if fact.as_ref().is_some_and(|fact| fact.look) {
+                continue;
+            }
             let Some(output) = self.0.ledger.payload(PayloadKind::Output, &output).await? else { continue };
             let Some(rest) = left.checked_sub(output.len()) else { break };
             left = rest;
-            let name = self.0.ledger.action(&action).await?.map_or_else(String::new, |fact| fact.name);
+            let name = fact.map_or_else(String::new, |fact| fact.name);
             out.push(OutputOfRun { action, name, output });
         }
         Ok(out)

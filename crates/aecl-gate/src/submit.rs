@@ -113,10 +113,13 @@ impl Gate {
             Some((turn, again)) => (Some(turn), Some(again)),
             None => (self.0.waits.turn_of(&action.digest).await, None),
         };
-        let mut evidence = self.evidence(&action).await?;
-        // On record with the decision, which is made from that alone.
-        evidence.extend(self.0.executor.leads(&action, context.session.as_deref()).await);
-        evidence.extend(self.resources(&action, &evidence, &context, again.is_some()).await?);
+        // On record with the decision, which is made from that alone. Judges are asked only about what is not refused for
+        // where it leads, or for what it acts on.
+        let mut known: Vec<Evidence> =
+            self.0.executor.leads(&action, context.session.as_deref()).await.into_iter().collect();
+        known.extend(self.resources(&action, &known, &context, again.is_some()).await?);
+        let mut evidence = self.evidence(&action, &known).await?;
+        evidence.extend(known);
         loop {
             // What people have answered is decided on record, whatever else came to nothing.
             if again.is_none()

@@ -100,6 +100,7 @@ fn actions() -> Value {
         of_case("case.print", "read", json!({"copy": {"type": "integer"}}), json!({"cache_s": 60})),
         of_case("case.shut", "write", json!({}), json!({"cache_s": 60})),
         of_case("case.shred", "write", json!({}), json!({})),
+        counted(of_case("case.purge", "write", json!({}), json!({}))),
     ])
 }
 
@@ -118,12 +119,18 @@ fn of_case(name: &str, effect: &str, more: Value, declared: Value) -> Value {
            "arguments": {"type": "object", "properties": properties, "required": ["case"]}})
 }
 
+/// The same, of which the target counts what it touches.
+fn counted(mut action: Value) -> Value {
+    action["dry_run"] = json!({"supported": true});
+    action
+}
+
 /// Rules about cases.
 const RULES: &str = r#"
 @reason("a case is its holder's")
 forbid (principal, action, resource is Case) unless { context has user && resource.holder == context.user };
 @reason("only what is open is closed")
-forbid (principal, action in [Action::"case.close", Action::"case.shut", Action::"case.shred"], resource)
+forbid (principal, action in [Action::"case.close", Action::"case.shut", Action::"case.shred", Action::"case.purge"], resource)
 unless { resource.state == "open" };
 @reason("somebody agrees to shredding")
 forbid (principal, action == Action::"case.shred", resource) unless { context.approval.granted };
@@ -136,7 +143,7 @@ fn agents() -> Value {
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
         {"agent_id": "keeper", "max_questions_per_run": 100, "max_concurrent_calls": 50,
-         "allowed_actions": ["case.close", "case.note", "case.print", "case.shut", "case.shred"]},
+         "allowed_actions": ["case.close", "case.note", "case.print", "case.shut", "case.shred", "case.purge"]},
         {"agent_id": "planner", "allowed_actions": ["look", "note"], "plans": "approve"},
         {"agent_id": "patient", "max_questions_per_run": 10_000, "allowed_actions": ["pay"]},
         {"agent_id": "careful", "allowed_actions": ["pay"], "context_rules": {"refund": "requires_human_approval"}},

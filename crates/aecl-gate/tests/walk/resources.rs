@@ -110,6 +110,20 @@ async fn nobody_looks_for_what_is_refused_anyway() {
 }
 
 #[tokio::test]
+async fn what_the_thing_forbids_is_not_counted_and_what_it_does_not_is() {
+    let house = House::new().await;
+    let run = keeper(&house).await;
+    answers(&house, json!({"holder": "ann", "state": "closed"}));
+    let purge = json!({"case": "k1"});
+    assert_eq!(end(&house.submit(&run, "case.purge", purge.clone()).await), "blocked policy_forbids");
+    assert_eq!(house.world.looks(), 0);
+    answers(&house, open());
+    assert_eq!(end(&house.submit(&run, "case.purge", purge).await), "done");
+    assert_eq!(house.world.looks(), 1);
+    house.verified().await;
+}
+
+#[tokio::test]
 async fn one_look_for_each_thing_run_and_declared_time() {
     let house = House::new().await;
     let run = keeper(&house).await;

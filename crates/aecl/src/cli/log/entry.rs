@@ -46,7 +46,8 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
             let main = source.paper(PayloadKind::Arguments, &e.arguments).ok().flatten();
             let main = main.and_then(|arguments| main_argument(&arguments));
             let main = main.map_or(String::new(), |main| format!(": {main}"));
-            let about = format!("{}{main} by {}  {}", e.name, e.principal.agent, e.action);
+            let by = if e.credential.is_look() { "the gate for " } else { "" };
+            let about = format!("{}{main} by {by}{}  {}", e.name, e.principal.agent, e.action);
             match e.outcome.as_str() {
                 "approved" => match (&e.decision.approval, e.decision.plan_step) {
                     (Some(approval), Some(step)) => {

@@ -81,6 +81,8 @@ fn observe(source: &mut Source) -> std::result::Result<BTreeMap<String, Agent>, 
         position = last.entry.position + 1;
         for row in rows {
             match row.entry.event {
+                // What the gate has looked up for itself, the agent need not be allowed.
+                Event::Ruled(ruled) if ruled.credential.is_look() => {}
                 Event::Ruled(ruled) => {
                     let name = ruled.principal.agent.to_string();
                     // Asked again after a yes, it is the same action.
