@@ -311,8 +311,11 @@ fn told(env: &Env) -> Result<Value, String> {
     let uid = |uid: Option<&cedar_policy::EntityUid>| uid.map(|u| u.id().unescaped().to_owned());
     let context = env.request.context().ok_or("the request has no context")?;
     let context = context.to_json_value().map_err(|e| e.to_string())?;
+    let thing = env.request.resource().and_then(|resource| env.entities.get(resource));
+    let thing = thing.map(|thing| thing.to_json_value().map_err(|e| e.to_string())).transpose()?;
     Ok(json!({
         "principal": uid(env.request.principal()), "resource": uid(env.request.resource()), "context": context,
+        "attributes": thing.as_ref().and_then(|thing| thing.get("attrs")),
     }))
 }
 

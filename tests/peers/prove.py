@@ -247,5 +247,43 @@ for name, script in [
     right = ended == 6 and told.get("proven") == 0 and told.get("unknown") == 1 and time.monotonic() - began < 60
     check(name, right, f"exit {ended}: {json.dumps(told)[:600]}")
 
+
+# Rules about what an action acts on: every attribute may be anything, an age is the time less the moment.
+loan = {
+    "type": "Loan", "read": "loan.get", "arguments": {"id": {"from": "arguments", "at": "/loan"}},
+    "attributes": {"holder": {"at": "/holder", "type": "text"}, "state": {"at": "/state", "type": "text"},
+                   "due": {"at": "/due", "type": "time"}, "fee": {"at": "/fee", "type": "decimal"},
+                   "asked": {"at": "/asked", "type": "time", "optional": True}},
+}
+takes = {"type": "object", "required": ["loan"], "properties": {"loan": {"type": "string"}}}
+shelf = {"kind": "mcp", "server": "shelf", "tool": "any"}
+library = WORK / "library"
+for folder in ("actions", "agents", "rules"):
+    (library / folder).mkdir(parents=True)
+(library / "actions/loans.json").write_text(json.dumps([
+    {"name": "loan.get", "effect": "read", "connector": shelf,
+     "arguments": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}},
+    {"name": "loan.extend", "effect": "write", "reversibility": "reversible", "severity": 1, "connector": shelf,
+     "arguments": takes, "resource": loan},
+]))
+(library / "agents/clerk.json").write_text(json.dumps({"agent_id": "clerk", "allowed_actions": ["loan.extend"], "auto_approve_threshold": "1.00"}))
+(library / "rules/loans.cedar").write_text("""
+@id("lent") forbid (principal, action, resource is Loan) unless { resource.state == "lent" };
+@id("twice") forbid (principal, action, resource is Loan) when { resource has asked_age_s && resource.asked_age_s < 60 };
+@id("late") forbid (principal, action, resource is Loan) when { resource.due_age_s > 86400 };
+""")
+
+
+def claims(when):
+    return [{"name": "own", "never": {"action": "loan.extend", "when": when}}]
+
+
+outcome("only what is lent is extended", bundle(library, properties=claims('resource.state == "lost"')), "proven", code=0)
+outcome("what is a day late is not extended", bundle(library, properties=claims("context.now - 90000 > resource.due && resource.due > 0 && context.now < 4000000000")), "proven", code=0)
+outcome("nobody asks twice in a minute", bundle(library, properties=claims("resource has asked && resource.asked > 0 && context.now < 4000000000 && context.now - 30 < resource.asked")), "proven", code=0)
+found = outcome("a fee stops nobody", bundle(library, properties=claims('resource.fee.greaterThan(decimal("5.0"))')), "refuted", code=1)
+thing = found[0].get("case", {}).get("resources", {}).get("resource", {}) if found else {}
+check("what speaks against it is shown with its thing", thing.get("state") == "lent" and float(thing.get("fee", 0)) > 5, json.dumps(found))
+
 shutil.rmtree(WORK, ignore_errors=True)
 end()

@@ -191,7 +191,7 @@ fn what_is_not_known_of_a_thing_never_allows() {
 #[test]
 fn what_a_system_answers_becomes_attributes() {
     let answer = json!({
-        "id": 17, "sure": true, "price": 12.5, "when": "2026-03-02", "at": "2026-03-02T09:00:00", "none": null,
+        "id": 17, "sure": true, "price": 12.5, "when": "2026-03-02", "at": "2026-03-02T09:00:00", "none": null, "ms": 1_772_409_600_000_i64, "ms": 1_772_409_600_000_i64,
         "cards": {"gift": {"left": 5}, "visa": {"left": 70.25}},
         "items": [{"id": "a", "n": 2}, {"id": "b", "n": 3}, {"id": "a", "n": 4}], "empty": [],
         "flights": [{"on": "2026-03-05"}, {"on": "2026-03-04"}],
@@ -210,6 +210,7 @@ fn what_a_system_answers_becomes_attributes() {
         (json!({"at": "/id", "type": "long"}), json!(17)),
         (json!({"at": "/id", "type": "bool"}), json!({"wrong": "`/id` has a number, which is no bool"})),
         (json!({"at": "/sure", "type": "bool"}), json!(true)),
+        (json!({"at": "/ms", "type": "time"}), json!({"wrong": "`/ms` has a number, which is no time"})),
         (json!({"at": "/price", "type": "decimal"}), json!("12.5")),
         (
             json!({"at": "/price", "type": "long"}),

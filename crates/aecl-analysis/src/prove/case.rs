@@ -13,6 +13,7 @@ use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::define::resource::SELF;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::property::Never;
 use aecl_kernel::provenance::labels::Labels;
@@ -20,6 +21,7 @@ use aecl_kernel::record::decision::{Decision, Verdict};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// A request and its decision.
 #[derive(Debug, Clone, Serialize)]
@@ -44,6 +46,12 @@ pub struct Case {
     pub compensating: bool,
     /// A person has agreed.
     pub approved: bool,
+    /// What the things are like that it is about.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, Map<String, Value>>,
+    /// When, where the age of something matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// The decision of all checks on it, without a person's yes. An undo is judged with what it undoes, so that it
     /// has none here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -312,6 +320,8 @@ impl Case {
             calls: context.pointer("/run/calls").and_then(Value::as_i64).unwrap_or_default(),
             compensating: flag("/compensating"),
             approved: flag("/approval/granted"),
+            resources: things(typed, context),
+            at: context.get("now").and_then(Value::as_i64).map(|s| Timestamp(s.saturating_mul(1000))),
             verdict: None,
             code: None,
             reason: String::new(),
@@ -348,10 +358,28 @@ impl Case {
             goal: None,
             // What a host lacks is no promise of the policy.
             cages: HostIsolation::every(),
-            resources: Default::default(),
-            at: inside(agent),
+            resources: self.resources.clone(),
+            at: self.at.unwrap_or_else(|| inside(agent)),
         })
     }
+}
+
+/// What the things are like, as the solver has them.
+fn things(typed: &TypedAction, context: &Value) -> BTreeMap<String, Map<String, Value>> {
+    let plain = |value: &Value| match value.pointer("/__extn/arg") {
+        Some(decimal) => decimal.clone(),
+        None => value.clone(),
+    };
+    let looks = typed.manifest.resource.iter().flat_map(|declared| declared.looks());
+    let each = looks.filter_map(|look| {
+        let thing = match look.name == SELF {
+            true => context.get("resource"),
+            false => context.pointer(&format!("/related/{}", look.name)),
+        };
+        let known = look.attributes.keys().filter_map(|name| Some((name.clone(), plain(thing?.get(name)?))));
+        thing.map(|_| (look.name.to_owned(), known.collect()))
+    });
+    each.collect()
 }
 
 /// A time at which the agent acts: the hours of a week, from a Monday on.

@@ -6,7 +6,9 @@ use super::only;
 use aecl_kernel::define::catalogue::cases::CallCase;
 use aecl_kernel::define::catalogue::{Reversibility, TypedAction};
 use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::define::resource::{AttributeKind, DECIMAL_MAX, SELF, TIME_MAX_S};
 use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::read::resource::age_of;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +44,9 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     for condition in calls(typed, bundle) {
         block("arguments", condition);
     }
+    for condition in readings(typed) {
+        block("resource", condition);
+    }
     arguments(typed, &mut block);
     places(agent, typed, &mut block);
     spending(agent, typed, &mut block);
@@ -65,6 +70,48 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     }
     // A condition that does not fit takes part in nothing, which makes proofs harder and none wrong.
     out.retain(|floor| bundle.policies().condition(&typed.manifest.name, &floor.condition).is_ok());
+    out
+}
+
+/// What a reading may be: moments and decimals within limits, and an age that is the time less the moment.
+fn readings(typed: &TypedAction) -> Vec<String> {
+    let mut out = Vec::new();
+    for look in typed.manifest.resource.iter().flat_map(|declared| declared.looks()) {
+        let thing = match look.name == SELF {
+            true => SELF.to_owned(),
+            false => format!("context.related.{}", look.name),
+        };
+        for (name, attribute) in look.attributes {
+            let (at, age) = (format!("{thing}.{name}"), age_of(name));
+            let (always, absent) = match attribute.kind {
+                AttributeKind::Time => (
+                    format!(
+                        "{at} > -{TIME_MAX_S} && {at} < {TIME_MAX_S} && context.now > 0 && context.now < {TIME_MAX_S} \
+                         && {thing}.{age} == context.now - {at}"
+                    ),
+                    format!("!({thing} has {age})"),
+                ),
+                AttributeKind::Decimal => {
+                    let most = format!("decimal(\"{DECIMAL_MAX}.0\")");
+                    let least = format!("decimal(\"-{DECIMAL_MAX}.0\")");
+                    (format!("{at}.lessThan({most}) && {at}.greaterThan({least})"), "true".to_owned())
+                }
+                AttributeKind::Text
+                | AttributeKind::Long
+                | AttributeKind::Bool
+                | AttributeKind::Texts
+                | AttributeKind::Longs => continue,
+            };
+            let has_age = match attribute.kind == AttributeKind::Time {
+                true => format!("{thing} has {age} && "),
+                false => String::new(),
+            };
+            out.push(match attribute.optional {
+                true => format!("if {thing} has {name} then {has_age}{always} else {absent}"),
+                false => always,
+            });
+        }
+    }
     out
 }
 

@@ -12,6 +12,10 @@ pub const SELF: &str = "resource";
 pub const ATTRIBUTES_MAX: usize = 64;
 /// Most things that are looked up beside the resource.
 pub const RELATED_MAX: usize = 8;
+/// How far a moment may be from 1970, in seconds; beyond are milliseconds that somebody took for seconds.
+pub const TIME_MAX_S: i64 = 100_000_000_000;
+/// Above and below it decimals are more than rules can compare.
+pub const DECIMAL_MAX: i64 = 900_000_000_000_000;
 /// Longest time for which what was read counts, in seconds.
 pub const CACHE_MAX_S: u64 = 86_400;
 

@@ -4,7 +4,9 @@
 use crate::base::amount;
 use crate::base::evidence::ResourceReading;
 use crate::base::time::Timestamp;
-use crate::define::resource::{AttributeDeclaration, AttributeKind, Look, Origin, Take};
+use crate::define::resource::{
+    AttributeDeclaration, AttributeKind, DECIMAL_MAX, Look, Origin, TIME_MAX_S, Take,
+};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +129,8 @@ fn fits(kind: AttributeKind, value: &Value) -> bool {
     let all = |fits: fn(&Value) -> bool| value.as_array().is_some_and(|items| items.iter().all(fits));
     match kind {
         AttributeKind::Text => value.is_string(),
-        AttributeKind::Long | AttributeKind::Time => value.is_i64(),
+        AttributeKind::Long => value.is_i64(),
+        AttributeKind::Time => value.as_i64().is_some_and(|moment| is_moment(&moment)),
         AttributeKind::Decimal => {
             value.as_str().is_some_and(|text| decimal_fits(text.parse().ok()).is_some())
         }
@@ -286,9 +289,9 @@ fn one(attribute: &AttributeDeclaration, value: &Value) -> Result<Value, String>
             decimal_fits(read).map(|d| d.normalize().to_string().into())
         }
         (AttributeKind::Bool, Value::Bool(yes)) => Some((*yes).into()),
-        (AttributeKind::Time, Value::Number(number)) => number.as_i64().map(Value::from),
+        (AttributeKind::Time, Value::Number(number)) => number.as_i64().filter(is_moment).map(Value::from),
         (AttributeKind::Time, Value::String(text)) => {
-            moment(text, attribute.zone.as_deref()).map(Value::from)
+            moment(text, attribute.zone.as_deref()).filter(is_moment).map(Value::from)
         }
         (_, _) => None,
     };
@@ -303,7 +306,7 @@ fn whole(value: &Value) -> Option<i128> {
 
 /// Rules compare decimals of four digits after the point and 14 before.
 fn decimal_fits(read: Option<Decimal>) -> Option<Decimal> {
-    let most = Decimal::new(900_000_000_000_000, 0);
+    let most = Decimal::new(DECIMAL_MAX, 0);
     read.filter(|d| d.normalize().scale() <= 4 && d.abs() < most)
 }
 
@@ -395,6 +398,11 @@ fn moment(text: &str, zone: Option<&str>) -> Option<i64> {
     let ahead_s = offset_s(zone)?;
     let as_utc = Timestamp::parse(&format!("{date}T{clock}Z"))?;
     as_utc.0.div_euclid(1000).checked_sub(ahead_s)
+}
+
+/// Whether rules may compare it: seconds, and not milliseconds.
+fn is_moment(seconds: &i64) -> bool {
+    (-TIME_MAX_S + 1..TIME_MAX_S).contains(seconds)
 }
 
 /// How far a zone is ahead of UTC, in seconds.

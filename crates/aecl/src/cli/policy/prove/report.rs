@@ -143,6 +143,9 @@ fn outcome(page: &mut Page, whom: &str, outcome: &ProofOutcome) {
 
 fn told(page: &mut Page, case: &Case) {
     page.field("with", &case.arguments.to_string());
+    for (name, thing) in &case.resources {
+        page.field(name, &serde_json::json!(thing).to_string());
+    }
     let mut where_to = format!("in {}, tenant {}", case.environment, case.tenant);
     for (what, name) in [("project", &case.project), ("for", &case.user)] {
         if let Some(name) = name {

@@ -94,7 +94,7 @@ impl Solver {
         match said(&said_back, "answer") {
             "no" => SolverAnswer::No,
             "yes" => match said_back.pointer("/request/context") {
-                Some(context) => SolverAnswer::Yes(context.clone()),
+                Some(context) => SolverAnswer::Yes(with_thing(context.clone(), &said_back)),
                 None => SolverAnswer::Unknown("a request without its context".into()),
             },
             _ => SolverAnswer::Unknown(said(&said_back, "why").to_owned()),
@@ -151,6 +151,15 @@ impl Drop for Solver {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A context with the thing that the request is about. No member of a context is called `resource`.
+fn with_thing(mut context: Value, said_back: &Value) -> Value {
+    let attributes = said_back.pointer("/request/attributes").filter(|attributes| attributes.is_object());
+    if let (Some(context), Some(attributes)) = (context.as_object_mut(), attributes) {
+        context.insert("resource".into(), attributes.clone());
+    }
+    context
 }
 
 fn said<'a>(value: &'a Value, key: &str) -> &'a str {
