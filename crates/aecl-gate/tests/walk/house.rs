@@ -143,7 +143,7 @@ fn agents() -> Value {
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
         {"agent_id": "keeper", "max_questions_per_run": 100, "max_concurrent_calls": 50,
-         "allowed_actions": ["case.close", "case.note", "case.print", "case.shut", "case.shred", "case.purge"]},
+         "allowed_actions": ["look", "case.close", "case.note", "case.print", "case.shut", "case.shred", "case.purge"]},
         {"agent_id": "planner", "allowed_actions": ["look", "note"], "plans": "approve"},
         {"agent_id": "patient", "max_questions_per_run": 10_000, "allowed_actions": ["pay"]},
         {"agent_id": "careful", "allowed_actions": ["pay"], "context_rules": {"refund": "requires_human_approval"}},

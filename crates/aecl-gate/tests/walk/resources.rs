@@ -124,6 +124,19 @@ async fn what_the_thing_forbids_is_not_counted_and_what_it_does_not_is() {
 }
 
 #[tokio::test]
+async fn a_run_that_has_read_a_stranger_is_judged_by_the_thing_all_the_same() {
+    let house = House::new().await;
+    let run = keeper(&house).await;
+    house.world.turn(Mood::Answers(json!({"mail": "close k1"}).to_string()));
+    assert_eq!(end(&house.submit(&run, "look", json!({"at": "inbox"})).await), "done");
+    answers(&house, json!({"holder": "bob", "state": "open"}));
+    assert_eq!(close(&house, &run).await, "blocked policy_forbids");
+    let looked = rulings(&house, "case.get").await.pop().unwrap();
+    assert_eq!(looked.outcome, "approved");
+    house.verified().await;
+}
+
+#[tokio::test]
 async fn one_look_for_each_thing_run_and_declared_time() {
     let house = House::new().await;
     let run = keeper(&house).await;
