@@ -80,7 +80,7 @@ impl Gate {
         let lineage = self.lineage(run.ancestors.first()).await?;
         let (bundle, digest, former) = (self.bundle(), plan.digest(&id), run.proposed.clone());
         let looked = Looked { plan: plan.clone(), goal, run, lineage };
-        let ask = self.looked_at(looked, move |stated| stated.ask(None, &fresh)).await?;
+        let ask = self.looked_over(looked, move |stated| stated.ask(None, &fresh)).await?;
         let ask = ask.map_err(|(code, message)| GateError::refused(code, message))?;
         let credential = session.credential.clone();
         let asking = AskPlan { ask: ask.clone(), plan, credential, bundle };
@@ -162,7 +162,7 @@ impl Gate {
                 let lineage = self.lineage(run.ancestors.first()).await?;
                 let (plan, goal, run) = (plan.clone(), goal.clone(), run.clone());
                 let looked = Looked { plan, goal, run, lineage };
-                self.looked_at(looked, |stated| stated.outlook()).await?.map_err(|(_, why)| why)
+                self.looked_over(looked, |stated| stated.outlook()).await?.map_err(|(_, why)| why)
             }
             _ => Err("the goal or the plan was erased".to_owned()),
         };
@@ -176,7 +176,7 @@ impl Gate {
     }
 
     /// Looks at a plan with what is on record: no facts are changed, and no decision rests on it.
-    async fn looked_at<T: Send + 'static>(
+    async fn looked_over<T: Send + 'static>(
         &self,
         looked: Looked,
         look: impl FnOnce(&Stated<'_>) -> Result<T, Refused> + Send + 'static,
