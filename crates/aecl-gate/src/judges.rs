@@ -10,7 +10,6 @@ use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::decide::decide;
 use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::define::catalogue::flow::{Class, DryRunRule};
-use aecl_kernel::define::manifest::Strictness;
 use aecl_kernel::provenance::proof::leaves;
 use aecl_kernel::read::action::{Action, Mode};
 use aecl_kernel::record::decision::Verdict;
@@ -32,8 +31,7 @@ impl Gate {
         let mut judges = self.0.judges.load().as_ref().clone();
         judges.retain(|_| typed.manifest.effect.changes_something() && action.compensates.is_none());
         let (bundle, now) = (self.bundle(), self.now());
-        let is_strict = bundle.agents().any(|agent| agent.mode == Strictness::Strict);
-        if rule.is_none() && judges.is_empty() && !is_strict {
+        if rule.is_none() && judges.is_empty() && !self.may_be_told(action, &bundle).await? {
             return Ok(Vec::new());
         }
         let facts =

@@ -6,11 +6,14 @@ use crate::gate::Gate;
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::decide::request::{DecisionRequest, is_strict};
+use aecl_kernel::define::manifest::{AgentManifest, Strictness};
+use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::links::links;
 use aecl_kernel::provenance::seen;
 use aecl_kernel::read::action::Action;
 use aecl_kernel::record::decision::{Decision, Verdict};
 use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::RunFact;
 use aecl_ledger::PayloadKind;
 use std::collections::BTreeSet;
 
@@ -61,6 +64,20 @@ impl Gate {
         Ok(out)
     }
 
+    /// Whether it matters who has said a value: somebody whose rights count is strict, and the run may have read a stranger. A
+    /// look at the run alone, so that other decisions cost what they cost.
+    pub(crate) async fn may_be_told(&self, action: &Action, bundle: &Bundle) -> Result<bool, GateError> {
+        let is_strict = |agent: &AgentManifest| agent.mode == Strictness::Strict;
+        if !bundle.agents().any(|agent| is_strict(agent)) {
+            return Ok(false);
+        }
+        let Some(run) = self.0.ledger.run(&action.principal.run).await? else { return Ok(false) };
+        // Those that it was delegated from may be strict, and have read for it.
+        let alone = run.ancestors.is_empty() && run.follows.is_empty();
+        let own = bundle.agent(&action.principal.agent).is_some_and(|agent| is_strict(agent));
+        Ok(!alone || (own && run.labels.untrusted))
+    }
+
     /// Whether a sentence in what the run has read says what nobody who is trusted has named. Only `strict` makes a
     /// difference between a stranger's word and nobody's.
     pub(crate) async fn told(
@@ -76,10 +93,18 @@ impl Gate {
         let wanted: Vec<(&str, String)> =
             doubts.into_iter().flat_map(|at| wanted(question.action, at)).collect();
         let mut told = BTreeSet::new();
-        for OutputOfRun { output, .. } in self.outputs(&question.action.principal.run).await? {
-            let new = wanted.iter().filter(|(at, text)| !told.contains(*at) && seen::is_told(text, &output));
-            let new: Vec<String> = new.map(|(at, _)| (*at).to_owned()).collect();
-            told.extend(new);
+        // What a parent has read may be what it had its child do.
+        let facts = question.facts;
+        let read: Vec<&RunFact> = facts.run.iter().chain(&facts.lineage).collect();
+        let follows = read.iter().flat_map(|run| &run.follows);
+        let runs: BTreeSet<&RunId> = read.iter().map(|run| &run.principal.run).chain(follows).collect();
+        for run in runs {
+            for OutputOfRun { output, .. } in self.outputs(run).await? {
+                let new =
+                    wanted.iter().filter(|(at, text)| !told.contains(*at) && seen::is_told(text, &output));
+                let new: Vec<String> = new.map(|(at, _)| (*at).to_owned()).collect();
+                told.extend(new);
+            }
         }
         Ok((!told.is_empty()).then(|| Evidence::told(told)))
     }

@@ -142,6 +142,7 @@ fn agents() -> Value {
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
+        {"agent_id": "wary", "mode": "strict", "allowed_actions": ["look", "transfer"]},
         {"agent_id": "keeper", "max_questions_per_run": 100, "max_concurrent_calls": 50,
          "allowed_actions": ["look", "case.close", "case.note", "case.print", "case.shut", "case.shred", "case.purge"]},
         {"agent_id": "planner", "allowed_actions": ["look", "note"], "plans": "approve"},
