@@ -79,7 +79,7 @@ fn what_is_the_users_own_is_proven_in_its_role_and_for_nobody_else() {
 #[test]
 fn a_value_that_is_none_or_a_person_who_is_there_twice_is_refused_by_name() {
     for (people, why) in [
-        (r#"{"user": "anna", "emails": ["anna"]}"#, "`anna` in `emails`"),
+        (r#"{"user": "anna", "emails": ["anna"]}"#, "`anna` in `emails` is no mail address"),
         (r#"{"user": "anna", "mails": ["anna@harbour.example"]}"#, "mails"),
         (r#"[{"user": "anna"}, {"user": "anna"}]"#, "twice"),
     ] {

@@ -157,6 +157,10 @@ impl Bundle {
     pub fn own_of(&self, user: &UserId) -> Option<&BTreeSet<Atom>> {
         self.people.of(user)
     }
+    /// The users of whom something is known, as written.
+    pub fn people(&self) -> impl Iterator<Item = &PersonManifest> {
+        self.people.iter()
+    }
     /// The policies.
     pub fn policies(&self) -> &Policies {
         &self.policies

@@ -390,7 +390,8 @@ pub struct ActionFact {
 /// leads outside is judged as a destination, whatever its argument is called. 4: destinations of a read are proven like
 /// those of a change, or asked about; what is grave is done only to what was chosen, a nuisance is told and not asked about,
 /// and who is asked about what cannot be undone is told what is missing. 5: each thing that the goal names may be acted on
-/// once where it asks for one.
+/// once where it asks for one, `strict` refuses what a stranger's sentence says and asks about the rest, and words that the goal
+/// gives are all that is written.
 pub const EDITION: u32 = 5;
 
 fn is_first(edition: &u32) -> bool {

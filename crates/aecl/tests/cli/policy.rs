@@ -145,13 +145,30 @@ fn diff_says_what_becomes_looser_and_stricter() {
         fs::write(dir.join("agents/clerk.json"), json!({"agent_id": "clerk", "allowed_actions": ["read_invoice"]}).to_string()).unwrap();
         fs::write(dir.join("rules/own.cedar"), "@id(\"quiet\") @reason(\"no reading at night\") forbid (principal, action == Action::\"read_invoice\", resource) when { context.environment == \"moon\" };").unwrap();
         edit(&dir.join("agents/assistant.yaml"), "token_ttl_seconds: 900", "token_ttl_seconds: 600");
+        fs::create_dir(dir.join("people")).unwrap();
+        fs::write(dir.join("people/anna.yaml"), "user: anna\nemails: [anna@harbour.example]\n").unwrap();
     });
     let args = ["policy", "diff", policy.to_str().unwrap(), &other];
     let ran = place.aecl.run(&args).ended(0);
     assert!(ran.out.contains("looser") && ran.out.contains("clerk"), "{}", ran.out);
     assert!(ran.out.contains("new: no reading at night (for 2 pairs of agent and action)"), "{}", ran.out);
     assert!(ran.out.contains("agent assistant: `token_ttl_seconds` was 900, is 600"), "{}", ran.out);
+    assert!(ran.out.contains("user anna: new"), "{}", ran.out);
     place.aecl.run(&[&args[..], &["--exit-code"]].concat()).ended(1);
+    let moved = place.other("moved", |dir| {
+        fs::create_dir(dir.join("people")).unwrap();
+        fs::write(dir.join("people/anna.yaml"), "user: anna\nemails: [anna@foe.example]\n").unwrap();
+    });
+    let kept = place.other("kept", |dir| {
+        fs::create_dir(dir.join("people")).unwrap();
+        fs::write(dir.join("people/anna.yaml"), "user: anna\nemails: [anna@harbour.example]\n").unwrap();
+    });
+    let ran = place.aecl.run(&["policy", "diff", &kept, &moved, "--exit-code"]).ended(1);
+    assert!(
+        ran.out.contains(r#"`emails` was ["anna@harbour.example"], is ["anna@foe.example"]"#),
+        "{}",
+        ran.out
+    );
     let back =
         place.aecl.run(&["policy", "diff", &other, policy.to_str().unwrap(), "--json"]).ended(0).json();
     let ways = names(&back["difference"]["pairs"], "way");

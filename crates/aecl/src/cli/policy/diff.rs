@@ -6,7 +6,7 @@ use super::outlook::{self, Look};
 use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Exit, Result};
 use aecl_gate::loader;
-use aecl_kernel::base::id::{ActionName, AgentId, Environment};
+use aecl_kernel::base::id::{ActionName, AgentId, Environment, UserId};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
@@ -51,6 +51,7 @@ struct Difference {
     rules: Vec<Change>,
     agents: Vec<Change>,
     actions: Vec<Change>,
+    people: Vec<Change>,
 }
 
 pub(super) fn run(common: &Common, old: &Path, new: &Path, environment: &str, exit_code: bool) -> Result {
@@ -61,11 +62,12 @@ pub(super) fn run(common: &Common, old: &Path, new: &Path, environment: &str, ex
         rules: rules(&old, &new),
         agents: agents(&old, &new),
         actions: actions(&old, &new),
+        people: people(&old, &new),
         environment,
     };
     let same = old.hash() == new.hash();
-    let n =
-        difference.pairs.len() + difference.rules.len() + difference.agents.len() + difference.actions.len();
+    let changes = [&difference.rules, &difference.agents, &difference.actions, &difference.people];
+    let n = difference.pairs.len() + changes.map(Vec::len).iter().sum::<usize>();
     if common.json {
         show::print_json(
             &json!({"same": same, "changes": n, "old": old.hash(), "new": new.hash(), "difference": difference}),
@@ -202,6 +204,19 @@ fn actions(old: &Bundle, new: &Bundle) -> Vec<Change> {
         .collect()
 }
 
+/// What is a user's own proves where something goes in their runs.
+fn people(old: &Bundle, new: &Bundle) -> Vec<Change> {
+    let users: BTreeSet<_> = old.people().chain(new.people()).map(|person| &person.user).collect();
+    let json = |bundle: &Bundle, user: &UserId| {
+        let person = bundle.people().find(|person| person.user == *user);
+        person.and_then(|person| serde_json::to_value(person).ok())
+    };
+    users
+        .into_iter()
+        .flat_map(|user| fields(&format!("user {user}"), json(old, user), json(new, user), &["user"]))
+        .collect()
+}
+
 /// What two things of the same name do not have in common, one line for each key.
 fn fields(what: &str, old: Option<Value>, new: Option<Value>, told: &[&str]) -> Vec<Change> {
     let change = |said: String| Change { what: what.to_owned(), said };
@@ -255,9 +270,12 @@ fn page(difference: &Difference, same: bool) -> Page {
         }
         page.table(&table);
     }
-    for (heading, changes) in
-        [("Rules", &difference.rules), ("Agents", &difference.agents), ("Actions", &difference.actions)]
-    {
+    for (heading, changes) in [
+        ("Rules", &difference.rules),
+        ("Agents", &difference.agents),
+        ("Actions", &difference.actions),
+        ("People", &difference.people),
+    ] {
         if !changes.is_empty() {
             page.heading(heading);
             for change in changes {
