@@ -103,7 +103,12 @@ impl Gate {
             }
             Ok(brought) => {
                 let (attributes, wrong) = attributes(look.attributes, &brought.value, given);
+                // An answer with nothing of what was declared, such as an error in words, is none.
+                let nothing = attributes.is_empty() && wrong.is_empty() && !look.attributes.is_empty();
+                let unread = nothing
+                    .then(|| format!("the look-up `{}` answered nothing of what is declared", look.read));
                 ResourceReading {
+                    unread,
                     action: Some(brought.action),
                     output: Some(brought.output),
                     attributes,
@@ -164,6 +169,8 @@ impl Gate {
         let at = self.now();
         let Outcome { kind, code, output, .. } = outcome;
         let value = output.as_deref().filter(|_| kind == OutcomeKind::Done).and_then(answer);
+        // What is left of an answer that was cut says nothing about the rest.
+        let value = value.filter(|value| value.get("truncated") != Some(&Value::Bool(true)));
         Ok(match (value, output) {
             (Some(value), Some(output)) => Ok(Brought {
                 at,
@@ -174,7 +181,7 @@ impl Gate {
             }),
             _ => {
                 let how = match (kind, code) {
-                    (OutcomeKind::Done, _) => "answered nothing that can be read".to_owned(),
+                    (OutcomeKind::Done, _) => "answered nothing that can be read whole".to_owned(),
                     (OutcomeKind::Failed | OutcomeKind::Unknown, code) => {
                         format!("ended as {} ({})", kind.name(), code.unwrap_or_else(|| "no code".into()))
                     }

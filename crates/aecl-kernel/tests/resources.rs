@@ -192,7 +192,8 @@ fn what_is_not_known_of_a_thing_never_allows() {
 fn what_a_system_answers_becomes_attributes() {
     let answer = json!({
         "id": 17, "sure": true, "price": 12.5, "when": "2026-03-02", "at": "2026-03-02T09:00:00", "none": null, "ms": 1_772_409_600_000_i64, "ms": 1_772_409_600_000_i64,
-        "cards": {"gift": {"left": 5}, "visa": {"left": 70.25}},
+        "uneven": [{"id": "a", "n": 5}, {"id": null}], "holes": ["a", null],
+        "cards": {"gift": {"left": 5}, "visa": {"left": 70.25, "state": "ok"}},
         "items": [{"id": "a", "n": 2}, {"id": "b", "n": 3}, {"id": "a", "n": 4}], "empty": [],
         "flights": [{"on": "2026-03-05"}, {"on": "2026-03-04"}],
     });
@@ -227,8 +228,47 @@ fn what_a_system_answers_becomes_attributes() {
         (json!({"at": "/items", "type": "long", "take": "count"}), json!(3)),
         (json!({"at": "/empty", "type": "long", "take": "count"}), json!(0)),
         (json!({"at": "/empty/*/id", "type": "set of text"}), json!([])),
-        (json!({"at": "/missing/*/id", "type": "set of text", "optional": true}), json!([])),
+        (json!({"at": "/missing/*/id", "type": "set of text", "optional": true}), json!("absent")),
         (json!({"at": "/items/*/id", "type": "text"}), json!({"wrong": "`/items/*/id` leads to 3 values"})),
+        // A rule about all of them must not go quiet because one of them lacks what it is about.
+        (
+            json!({"at": "/missing/*/id", "type": "set of text"}),
+            json!({"wrong": "there is nothing at `/missing/*/id`"}),
+        ),
+        (
+            json!({"at": "/missing/*/n", "type": "decimal", "take": "sum"}),
+            json!({"wrong": "there is nothing at `/missing/*/n`"}),
+        ),
+        (
+            json!({"at": "/missing/*", "type": "long", "take": "count"}),
+            json!({"wrong": "there is nothing at `/missing/*`"}),
+        ),
+        (
+            json!({"at": "/uneven/*/n", "type": "decimal", "take": "sum"}),
+            json!({"wrong": "not every entry has something at `/uneven/*/n`"}),
+        ),
+        (
+            json!({"at": "/uneven/*/id", "type": "set of text"}),
+            json!({"wrong": "not every entry has something at `/uneven/*/id`"}),
+        ),
+        (
+            json!({"at": "/uneven/*/n", "type": "long", "take": "most"}),
+            json!({"wrong": "not every entry has something at `/uneven/*/n`"}),
+        ),
+        (json!({"at": "/uneven/*/n", "type": "decimal", "take": "sum", "optional": true}), json!("5")),
+        (
+            json!({"at": "/holes/*", "type": "set of text"}),
+            json!({"wrong": "not every entry has something at `/holes/*`"}),
+        ),
+        (
+            json!({"at": "/cards/{ids}/state", "type": "set of text"}),
+            json!({"wrong": "not every entry has something at `/cards/{ids}/state`"}),
+        ),
+        (
+            json!({"at": "/items/01/id", "type": "text"}),
+            json!({"wrong": "there is nothing at `/items/01/id`"}),
+        ),
+        (json!({"at": "/items/1/id", "type": "text"}), json!("b")),
         (json!({"at": "/cards", "type": "set of text", "take": "names"}), json!(["gift", "visa"])),
         (json!({"at": "/flights/*/on", "type": "time", "take": "least"}), json!(1_772_582_400)),
         (json!({"at": "/flights/*/on", "type": "time", "take": "most"}), json!(1_772_668_800)),

@@ -59,6 +59,24 @@ async fn a_rule_about_the_thing_decides_by_what_its_system_answers() {
     house.verified().await;
 }
 
+/// An error in words, the rest of an answer that was cut, and a list where a thing should be are no thing without a state.
+#[tokio::test]
+async fn an_answer_that_says_nothing_of_the_thing_is_no_thing() {
+    let house = House::new().await;
+    let run = keeper(&house).await;
+    for (answer, code) in [
+        (json!("error: the archive is busy"), "blocked resource_unread"),
+        (json!({"holder": "ann", "state": "open", "truncated": true}), "blocked resource_unread"),
+        (json!([]), "blocked resource_incomplete"),
+        (json!({}), "blocked resource_incomplete"),
+    ] {
+        answers(&house, answer.clone());
+        assert_eq!(close(&house, &run).await, code, "{answer}");
+    }
+    answers(&house, open());
+    assert_eq!(close(&house, &run).await, "done");
+}
+
 #[tokio::test]
 async fn the_gates_look_is_none_of_the_agents_calls() {
     let house = House::new().await;

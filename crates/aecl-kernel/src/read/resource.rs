@@ -148,6 +148,11 @@ fn taken(
 ) -> Result<Option<Value>, String> {
     let mut found = vec![answer];
     let mut many = false;
+    // Of several, each has to have it: what one lacks must not let a rule about all of them go quiet.
+    let lacks = || match attribute.optional {
+        true => Ok(()),
+        false => Err(format!("not every entry has something at `{}`", attribute.at)),
+    };
     for step in attribute.at.split('/').skip(1) {
         let mut next = Vec::new();
         if step == "*" {
@@ -156,7 +161,8 @@ fn taken(
                 match here {
                     Value::Array(items) => next.extend(items),
                     Value::Object(members) => next.extend(members.values()),
-                    Value::Null => {}
+                    Value::Null if many => lacks()?,
+                    Value::Null => return Ok(None),
                     Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                         return Err(format!("`*` of `{}` leads into a single value", attribute.at));
                     }
@@ -182,7 +188,8 @@ fn taken(
                                 name.chars().take(64).collect::<String>()
                             ));
                         }
-                        None => {}
+                        None if many => lacks()?,
+                        None => return Ok(None),
                     }
                 }
             }
@@ -191,6 +198,9 @@ fn taken(
             return Err(format!("`{}` leads to more than {VALUES_MAX} values", attribute.at));
         }
         found = next;
+    }
+    if many && found.iter().any(|value| value.is_null()) {
+        lacks()?;
     }
     found.retain(|value| !value.is_null());
     match attribute.take {
@@ -238,7 +248,8 @@ fn taken(
 fn member<'a>(here: &'a Value, name: &str) -> Option<&'a Value> {
     match here {
         Value::Object(members) => members.get(name),
-        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        // One number has one writing: `01` is no entry.
+        Value::Array(items) => items.get(name.parse::<usize>().ok().filter(|at| at.to_string() == name)?),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
