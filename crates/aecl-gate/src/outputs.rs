@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::decide::request::{DecisionRequest, is_strict};
-use aecl_kernel::define::manifest::{AgentManifest, Strictness};
+use aecl_kernel::define::manifest::Strictness;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::links::links;
 use aecl_kernel::provenance::seen;
@@ -67,14 +67,13 @@ impl Gate {
     /// Whether it matters who has said a value: somebody whose rights count is strict, and the run may have read a stranger. A
     /// look at the run alone, so that other decisions cost what they cost.
     pub(crate) async fn may_be_told(&self, action: &Action, bundle: &Bundle) -> Result<bool, GateError> {
-        let is_strict = |agent: &AgentManifest| agent.mode == Strictness::Strict;
-        if !bundle.agents().any(|agent| is_strict(agent)) {
+        if !bundle.has_strict() {
             return Ok(false);
         }
         let Some(run) = self.0.ledger.run(&action.principal.run).await? else { return Ok(false) };
         // Those that it was delegated from may be strict, and have read for it.
         let alone = run.ancestors.is_empty() && run.follows.is_empty();
-        let own = bundle.agent(&action.principal.agent).is_some_and(|agent| is_strict(agent));
+        let own = bundle.agent(&action.principal.agent).is_some_and(|agent| agent.mode == Strictness::Strict);
         Ok(!alone || (own && run.labels.untrusted))
     }
 

@@ -7,7 +7,7 @@ use crate::gate::Gate;
 use crate::ids;
 use crate::looks::{Brought, Key};
 use aecl_executor::{CallContext, Outcome};
-use aecl_kernel::base::code;
+use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::{Evidence, ResourceReading};
 use aecl_kernel::base::id::ActionId;
@@ -262,10 +262,20 @@ fn key(
 }
 
 fn not_sent(message: String) -> Outcome {
+    nothing_done(code::RESOURCE_CHANGED, format!("{message}; nothing was done, propose it again"))
+}
+
+/// Nobody could look once more, so nothing was sent.
+pub(crate) fn unlooked(error: &GateError) -> Outcome {
+    let message = format!("what it acts on could not be looked up again, so nothing was done: {error}");
+    nothing_done(error.code(), message)
+}
+
+fn nothing_done(code: Code, message: String) -> Outcome {
     Outcome {
         kind: OutcomeKind::Failed,
-        code: Some(code::RESOURCE_CHANGED.to_string()),
-        message: format!("{message}; nothing was done, propose it again"),
+        code: Some(code.to_string()),
+        message,
         output: None,
         may_have_acted: false,
         sandbox: "none".into(),

@@ -7,6 +7,7 @@ use crate::gate::Gate;
 use crate::hold::WaitEnd;
 use crate::identity::Session;
 use crate::ids;
+use crate::resources::unlooked;
 use crate::wait::Turn;
 use aecl_executor::house::without_keys;
 use aecl_executor::{CallContext, CallPlan, Outcome};
@@ -357,19 +358,6 @@ impl Gate {
             decision: Some(permit.decision().clone()),
             receipt: Some(receipt),
         })
-    }
-}
-
-/// Nobody could look once more, so nothing was sent.
-fn unlooked(error: &GateError) -> Outcome {
-    Outcome {
-        kind: OutcomeKind::Failed,
-        code: Some(error.code().to_string()),
-        message: format!("what it acts on could not be looked up again, so nothing was done: {error}"),
-        output: None,
-        may_have_acted: false,
-        sandbox: "none".into(),
-        traffic: None,
     }
 }
 

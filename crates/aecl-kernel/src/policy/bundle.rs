@@ -7,7 +7,7 @@ use crate::base::digest::Digest;
 use crate::base::id::{AgentId, UserId};
 use crate::define::catalogue::{ActionManifest, Catalogue};
 use crate::define::isolation;
-use crate::define::manifest::AgentManifest;
+use crate::define::manifest::{AgentManifest, Strictness};
 use crate::define::person::PersonManifest;
 use crate::define::risk::Weights;
 use crate::policy::compile::RuleText;
@@ -27,6 +27,7 @@ pub struct Bundle {
     catalogue: Catalogue,
     agents: BTreeMap<AgentId, Arc<AgentManifest>>,
     people: People,
+    strict: bool,
     policies: Policies,
     weights: Weights,
     cages: isolation::Rules,
@@ -117,6 +118,7 @@ impl Bundle {
         let Some(policies) = policies.filter(|_| !fatal(&problems)) else { return Err(problems) };
         let hash = hash(&sources);
         let bundle = Self {
+            strict: agents.values().any(|agent| agent.mode == Strictness::Strict),
             hash,
             catalogue,
             agents,
@@ -152,6 +154,10 @@ impl Bundle {
     /// All agents.
     pub fn agents(&self) -> impl Iterator<Item = &Arc<AgentManifest>> {
         self.agents.values()
+    }
+    /// Whether any agent is strict: found out once, since calls ask for it.
+    pub fn has_strict(&self) -> bool {
+        self.strict
     }
     /// What is a user's own: their addresses, accounts and names.
     pub fn own_of(&self, user: &UserId) -> Option<&BTreeSet<Atom>> {
