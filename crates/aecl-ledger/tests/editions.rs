@@ -332,3 +332,47 @@ fn what_edition_4_has_decided_is_decided_again_as_it_was() {
     assert_eq!(block_on(watered_and_told(&memory)), now);
     audit_store(&mut memory.reopen());
 }
+
+/// One who throws plants away, which nobody can take back.
+fn tossers() -> Vec<Source> {
+    let text = json!({"type": "string"});
+    let actions = json!([
+        {"name": "toss", "effect": "delete", "reversibility": "irreversible", "severity": 2, "egress": "none",
+         "approval": {"always": false, "unless_proven": true},
+         "arguments": {"type": "object", "required": ["plant"], "properties": {"plant": text}},
+         "args": {"plant": {"class": "target_name"}}, "intent": {"strong": ["toss"]}}]);
+    let bot = json!({"agent_id": "bot", "allowed_actions": ["toss"], "auto_approve_threshold": "0.20"});
+    vec![
+        Source { path: "actions/all.json".into(), text: actions.to_string() },
+        Source { path: "agents/bot.json".into(), text: bot.to_string() },
+    ]
+}
+
+/// Throws away the plant that the goal names, and another one.
+async fn tossed(memory: &Memory) -> Vec<&'static str> {
+    let bundle = VettedBundle::load(tossers()).unwrap_or_else(|p| panic!("{p:#?}"));
+    let world = World { bundle: Arc::new(bundle.into_bundle()), ..World::open(Box::new(memory.reopen())) };
+    let run = world.run_for("bot", "run_bot", "Toss the Fern").await.unwrap();
+    let mut out = Vec::new();
+    for plant in ["Fern", "Ivy"] {
+        out.push(match run.propose("toss", json!({ "plant": plant })).await.split().0 {
+            Ruling::Allowed(permit) => {
+                world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
+                "done"
+            }
+            Ruling::Waiting(wait) => wait.decision.headline.unwrap().as_str(),
+            other => panic!("{other:?}"),
+        });
+    }
+    out
+}
+
+/// A program of edition 5 has counted that it cannot be undone also where all was named and asked for, and asked about it for its
+/// risk.
+#[test]
+fn what_edition_5_has_decided_is_decided_again_as_it_was() {
+    assert_eq!(decided_again("edition-5", 5), ["escalated", "escalated"]);
+    let memory = Memory::new();
+    assert_eq!(block_on(tossed(&memory)), ["done", "risk_above_threshold"]);
+    audit_store(&mut memory.reopen());
+}

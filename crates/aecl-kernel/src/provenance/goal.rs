@@ -21,7 +21,7 @@ use super::atoms::{Atom, AtomKind, is_rooted};
 use super::canon;
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use words::{ORDER_BEFORE, PLURALS, RECORDS, Word, is_filler, is_month_or_day, is_name};
 
 /// A word is another with another ending if it begins with as many bytes, and not more follow.
@@ -47,6 +47,8 @@ pub enum MentionKind {
     Typed,
     /// As a proper noun.
     Proper,
+    /// As words beside the order for the very action.
+    Ordered,
     /// As words among others.
     Words,
 }
@@ -180,6 +182,28 @@ impl ParsedGoal {
         }
         self.words.windows(wanted.len()).any(|window| {
             window.iter().zip(&wanted).all(|(word, wanted)| !word.negated && is_same(&word.text, wanted))
+        })
+    }
+
+    /// Whether the goal names this in the sentence in which it orders an action with these words, or in the one before, if it
+    /// orders it of "it" or "them".
+    pub fn orders_of(&self, atom: &Atom, intent: &Intent) -> bool {
+        let sentences: BTreeSet<usize> =
+            self.words.iter().filter(|word| !word.negated).map(|word| word.sentence).collect();
+        let of = |sentence: usize| self.words.iter().enumerate().filter(move |(_, w)| w.sentence == sentence);
+        let mut before = None;
+        sentences.into_iter().any(|sentence| {
+            let orders = of(sentence).find(|(at, _)| self.orders(*at, intent));
+            let refers = orders.and_then(|(at, _)| self.words.get(at + 1)).is_some_and(|next| {
+                next.sentence == sentence && matches!(next.text.as_str(), "it" | "them" | "both")
+            });
+            let meant = [Some(sentence), before.filter(|_| refers)];
+            before = Some(sentence);
+            orders.is_some()
+                && meant.into_iter().flatten().any(|sentence| {
+                    let words: Vec<Word> = of(sentence).map(|(_, word)| word.clone()).collect();
+                    Self { words, ..Self::default() }.names_destination(atom).is_some()
+                })
         })
     }
 

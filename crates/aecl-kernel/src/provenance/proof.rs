@@ -125,15 +125,18 @@ const ASKED: u32 = 4;
 /// From this edition on, what is grave is done only to what the user has chosen.
 const CHOSEN: u32 = 4;
 
+/// From this edition on, a number among what is written says how much: no text would.
+const COUNTED: u32 = 6;
+
+const fn role(class: Class) -> Argument {
+    let low_value = rust_decimal::Decimal::ZERO;
+    Argument { class, low_value, limit: None, dialect: Dialect::Generic, default: None, known: Vec::new() }
+}
+
 /// What is said of a value that no argument of the definition is for.
-static UNSAID: Argument = Argument {
-    class: Class::Selector,
-    low_value: rust_decimal::Decimal::ZERO,
-    limit: None,
-    dialect: Dialect::Generic,
-    default: None,
-    known: Vec::new(),
-};
+static UNSAID: Argument = role(Class::Selector);
+/// What a number is that is written.
+static NUMBER: Argument = role(Class::Magnitude);
 
 /// The values of the arguments that have a role, in order. Of an understood action only.
 pub fn leaves<'a>(action: &'a Action, typed: &'a TypedAction) -> Vec<Leaf<'a>> {
@@ -148,9 +151,16 @@ pub fn leaves<'a>(action: &'a Action, typed: &'a TypedAction) -> Vec<Leaf<'a>> {
     out
 }
 
-/// The same as they are judged: from edition 3 on, what leads outside stands among them as a destination, too.
+/// The same as they are judged: from edition 3 on, what leads outside stands among them as a destination, too, and from edition 6
+/// on a number that is written says how much.
 pub fn judged<'a>(action: &'a Action, typed: &'a TypedAction, edition: u32) -> Vec<Leaf<'a>> {
     let mut out = leaves(action, typed);
+    if edition >= COUNTED && typed.manifest.effect.changes_something() {
+        let is_number = |leaf: &&mut Leaf<'_>| leaf.class == Class::Content && leaf.value.is_number();
+        for leaf in out.iter_mut().filter(is_number) {
+            (leaf.class, leaf.argument) = (Class::Magnitude, &NUMBER);
+        }
+    }
     if edition >= LEADING {
         let leading = action.leading(|| leading(action, typed)).iter();
         out.extend(leading.map(|Leading { pointer, class }| {
@@ -228,6 +238,7 @@ pub fn suffices(class: Class, typed: &TypedAction, edition: u32, proofs: &[Backi
     let member =
         proofs.iter().any(|p| matches!(p.by, Endorses::Directory | Endorses::Tenant | Endorses::System));
     let closed = typed.manifest.resolver.is_some();
+    let is_words = |how| matches!(how, MentionKind::Ordered | MentionKind::Words);
     proofs.iter().any(|proof| match (proof.by, proof.how.unwrap_or(MentionKind::Typed)) {
         (Endorses::User, how) => match class {
             Class::DestEmail | Class::DestUrl | Class::Magnitude => {
@@ -235,15 +246,18 @@ pub fn suffices(class: Class, typed: &TypedAction, edition: u32, proofs: &[Backi
             }
             Class::Credential => matches!(how, MentionKind::Quoted | MentionKind::Typed),
             Class::Command | Class::QuerySql => how == MentionKind::Quoted,
-            Class::DestAccount => how != MentionKind::Words,
+            Class::DestAccount => !is_words(how),
             // A capital makes no channel: where names can be looked up, they must exist.
             Class::DestName => match how {
                 MentionKind::Quoted | MentionKind::Typed => true,
                 MentionKind::Proper => !closed || member,
-                MentionKind::Words => member,
+                MentionKind::Ordered | MentionKind::Words => member,
             },
+            // A word beside the order for what takes something away may be the place where it is.
             Class::TargetId | Class::TargetName | Class::TargetPath | Class::Attachments => {
-                how != MentionKind::Words || !irreversible
+                let ordered =
+                    how == MentionKind::Ordered && typed.manifest.effect != Effect::Delete && !grave;
+                !is_words(how) || !irreversible || ordered
             }
             Class::Profile => true,
             Class::Content | Class::Time | Class::Flag | Class::Selector => true,

@@ -391,8 +391,9 @@ pub struct ActionFact {
 /// those of a change, or asked about; what is grave is done only to what was chosen, a nuisance is told and not asked about,
 /// and who is asked about what cannot be undone is told what is missing. 5: each thing that the goal names may be acted on
 /// once where it asks for one, `strict` refuses what a stranger's sentence says and asks about the rest, and words that the goal
-/// gives are all that is written.
-pub const EDITION: u32 = 5;
+/// gives are all that is written. 6: that something cannot be undone is no risk by itself where its entry says `unless_proven`, the
+/// goal asks for it and everything that matters is named.
+pub const EDITION: u32 = 6;
 
 fn is_first(edition: &u32) -> bool {
     *edition == 0

@@ -8,6 +8,7 @@ use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::IntentMatch;
 use crate::provenance::proof::judged;
 use crate::read::plan::PlanMatch;
+use crate::record::decision::UnprovenArgument;
 use crate::record::facts::{ActionState, Undo};
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
@@ -34,25 +35,17 @@ const SAID: u32 = 4;
 /// It passes where everything that matters is what somebody who is trusted has named, and the goal or the plan asks for
 /// the action. Also before the run has read what strangers wrote: a model can be wrong all by itself.
 fn irreversible(q: &DecisionRequest<'_>, typed: &TypedAction, findings: &mut Findings) {
-    let (name, edition) = (&q.action.name, q.facts.edition);
-    let provenance = q.facts.provenance.as_ref().filter(|_| typed.manifest.unless_proven());
-    let Some(provenance) = provenance else {
+    let name = &q.action.name;
+    let Some(missing) = Missing::of(q, typed) else {
         return findings.ask_somebody(code::IRREVERSIBLE, format!("`{name}` cannot be undone"));
     };
-    let planned = match &provenance.plan {
-        Some(standing) => matches!(standing, PlanMatch::Step { .. } | PlanMatch::Read),
-        None => true,
-    };
-    let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
-    let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No);
-    let unproven = data_flow::unproven(&judged(q.action, typed, edition), typed, edition, provenance);
-    if is_asked && unproven.is_empty() {
+    if missing.is_nothing() {
         return;
     }
-    if edition < SAID {
+    if q.facts.edition < SAID {
         return findings.ask_somebody(code::IRREVERSIBLE, format!("`{name}` cannot be undone"));
     }
-    let about: Vec<_> = unproven.into_iter().map(|(_, doubt)| doubt).collect();
+    let Missing { is_asked, about } = missing;
     let why = match (is_asked, about.is_empty()) {
         (true, _) => format!("nobody who is trusted has named {}", data_flow::names(&about)),
         (false, true) => "the goal does not ask for it".to_owned(),
@@ -65,6 +58,38 @@ fn irreversible(q: &DecisionRequest<'_>, typed: &TypedAction, findings: &mut Fin
     };
     findings.ask_somebody(code::IRREVERSIBLE, format!("`{name}` cannot be undone, and {why}"));
     findings.about(about);
+}
+
+/// What is missing to a call that cannot be undone, of an action that passes where nothing is.
+struct Missing {
+    /// The goal or the plan asks for it.
+    is_asked: bool,
+    /// What nobody who is trusted has named.
+    about: Vec<UnprovenArgument>,
+}
+
+impl Missing {
+    fn of(q: &DecisionRequest<'_>, typed: &TypedAction) -> Option<Self> {
+        let edition = q.facts.edition;
+        let provenance = q.facts.provenance.as_ref().filter(|_| typed.manifest.unless_proven())?;
+        let planned = match &provenance.plan {
+            Some(standing) => matches!(standing, PlanMatch::Step { .. } | PlanMatch::Read),
+            None => true,
+        };
+        let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
+        let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No);
+        let unproven = data_flow::unproven(&judged(q.action, typed, edition), typed, edition, provenance);
+        Some(Self { is_asked, about: unproven.into_iter().map(|(_, doubt)| doubt).collect() })
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.is_asked && self.about.is_empty()
+    }
+}
+
+/// Whether somebody who is trusted wants exactly this, of an action that passes where that is so.
+pub(super) fn is_wanted(q: &DecisionRequest<'_>, typed: &TypedAction) -> bool {
+    Missing::of(q, typed).is_some_and(|missing| missing.is_nothing())
 }
 
 fn undo(q: &DecisionRequest<'_>, findings: &mut Findings) {

@@ -1,10 +1,11 @@
 //! How much is at stake? Points add up; above the one threshold a person is asked.
 
-use super::table;
+use super::{reversibility, table};
 use crate::base::code::{self, Code};
 use crate::base::evidence::counted;
 use crate::decide::gather::history::ActionTrace;
 use crate::decide::request::{DecisionRequest, Findings};
+use crate::define::catalogue::Reversibility;
 use crate::define::risk::{Exposure, Recent, assess};
 use crate::provenance::proof::{egress, judged, leaves};
 use crate::read::code_arguments::ParsedCode;
@@ -14,11 +15,16 @@ use crate::record::decision::UnprovenArgument;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
+/// From this edition on, that something cannot be undone is no risk by itself where it is what somebody trusted wants.
+const WANTED: u32 = 6;
+
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
     let manifest = &typed.manifest;
     let compensation = manifest.compensation.as_ref();
     let trace = ActionTrace::of(q.action, q.facts.holders(&q.action.principal), q.facts.edition);
+    let is_final = manifest.reversibility() == Reversibility::Irreversible;
+    let is_wanted = is_final && q.facts.edition >= WANTED && reversibility::is_wanted(q, typed);
     let of_limit = share_of_limit(q, findings).max(share_of_day(q, &trace, findings));
     let mut doubts: Vec<Code> =
         findings.list.iter().map(|f| f.code).filter(|c| table::row(*c).is_some()).collect();
@@ -27,7 +33,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     findings.risk = assess(
         &Exposure {
             amount: q.action.amount.as_ref(),
-            reversibility: manifest.reversibility(),
+            reversibility: if is_wanted { Reversibility::Reversible } else { manifest.reversibility() },
             window: compensation.is_some_and(|c| c.window_s.is_some()),
             changes: manifest.effect.changes_something(),
             environment: q.action.principal.environment.as_str(),

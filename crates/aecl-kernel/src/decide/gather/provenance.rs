@@ -101,7 +101,11 @@ impl<S: FactStore> Search<'_, S> {
     fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Backing>, S::Error> {
         let mut out = BTreeSet::new();
         for atom in wanted(leaf.class, leaf.value) {
-            if let Some(how) = self.goals.names_for(leaf.class, &atom) {
+            if let Some(mut how) = self.goals.names_for(leaf.class, &atom) {
+                let orders = |goal: &Arc<ParsedGoal>| goal.orders_of(&atom, &self.typed.intent);
+                if how == MentionKind::Words && leaf.class.is_target() && self.goals.0.iter().any(orders) {
+                    how = MentionKind::Ordered;
+                }
                 out.insert(Backing { by: Endorses::User, how: Some(how), named: false });
             }
             // It is in the directory of people, and is the one whose run this is.
@@ -377,10 +381,16 @@ impl Provenance {
                 }
             }
         }
-        // By what an argument is for, the goal may ask for the action; by a value that leads somewhere else it does not.
-        let named = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|l| {
-            out.proofs.get(&l.pointer).is_some_and(|p| p.iter().any(|p| p.by == Endorses::User || p.named))
-        });
+        // By what an argument is for, the goal may ask for the action; by a value that leads somewhere else it does not. Who orders
+        // something and names all that it is done to asks for it, whatever kind of thing that is.
+        let is_named = |l: &&Leaf<'_>| {
+            let proofs = out.proofs.get(&l.pointer);
+            proofs.is_some_and(|p| p.iter().any(|p| p.by == Endorses::User || p.named))
+        };
+        let mut destinations = leaves.iter().filter(|l| l.argument.class.is_destination());
+        let mut targets = leaves.iter().filter(|l| l.argument.class.is_target()).peekable();
+        let named = destinations.any(|l| is_named(&l))
+            || (changes && targets.peek().is_some() && targets.all(|l| is_named(&l)));
         out.asks = search
             .goals
             .0
