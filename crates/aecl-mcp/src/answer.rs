@@ -87,6 +87,11 @@ impl ToolResult {
             | "json_too_large"
             | "json_too_deep" => ("blocked", message.to_owned(), "Correct the arguments."),
             "action_unknown" => ("blocked", "there is no such tool".into(), "Do not call it again."),
+            "tool_new" => (
+                "blocked",
+                "the tool came to its server later; a person has to review it first".into(),
+                "Do not call it again before that. Tell the user if you need it.",
+            ),
             "tool_changed" => (
                 "blocked",
                 "the tool's definition is not the one that was accepted; a person has to review it".into(),

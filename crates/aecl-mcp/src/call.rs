@@ -66,9 +66,6 @@ impl ClientSession {
             call.may_plan = call.form.is_tool;
             self.offers_plan_now().await;
         }
-        if call.form.is_tool && matches!(answer.end, End::Concluded { replayed: false, .. }) {
-            self.was_agreed_to(&call.server, &call.tool).await;
-        }
         if let (End::Pending(ask), true, false) =
             (&answer.end, call.takes_tasks, request.cancel.is_cancelled())
         {

@@ -1,9 +1,12 @@
 //! Tools of MCP servers as catalogue entries: imported with safe defaults, pinned by their definition, and
 //! kept in `policy/actions/mcp-<server>.json`, where people edit them.
 
+mod choices;
 mod definition;
 mod disk;
 mod files;
+mod guesses;
+mod intents;
 mod languages;
 mod narrower;
 mod said;
@@ -15,8 +18,8 @@ mod waiting;
 pub use definition::{Annotations, Definition, Pins};
 pub use disk::CatalogueError;
 pub use files::{
-    Imported, ImportedBy, accept, accept_all, accept_these, changed_at, import, note_shown, quarantine,
-    reviewed, seen, servers, settle,
+    Imported, ImportedBy, accept, accept_all, accept_these, amend, changed_at, import, note_shown,
+    quarantine, seen, servers, settle,
 };
 pub use narrower::is_minor;
 pub use said::{INSTRUCTIONS, accept_said, hear, prompt, said};

@@ -7,6 +7,7 @@ use super::names;
 use super::standing::Standing;
 use super::tool_listing::Offer;
 use aecl_executor::connectors::mcp::{Tool, Transport, Upstream};
+use aecl_kernel::base::code;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,11 @@ impl ClientSession {
         tool: &str,
     ) -> (Option<Offer>, Option<String>) {
         let Some(desk) = self.desks.get(server) else { return (None, None) };
-        if let Some(offer) = desk.offers.fresh(upstream, tool) {
+        // The definition of what only looks may be a few seconds old, if it is the accepted one.
+        let is_enough = |offer: &Offer| {
+            !self.changes(server, tool) && self.standing(server, tool, offer.pins) != Standing::Changed
+        };
+        if let Some(offer) = desk.offers.fresh(upstream, tool).filter(is_enough) {
             return (Some(offer), None);
         }
         // Connected first: a new connection is a new generation.
@@ -41,6 +46,13 @@ impl ClientSession {
             }
             Err(error) => (None, Some(error.to_string())),
         }
+    }
+
+    /// Whether some call of a tool may change something.
+    fn changes(&self, server: &str, tool: &str) -> bool {
+        let bundle = self.gate.bundle();
+        let typed = bundle.catalogue().find(&names::action(server, tool));
+        typed.is_some_and(|it| it.variants().any(|it| it.manifest.effect.changes_something()))
     }
 
     /// Takes in what a server has listed: all of it, or one page.
@@ -105,6 +117,16 @@ impl ClientSession {
             }
             self.fault(server, &tool, "tool_not_imported", why).await;
         }
+        for tool in &report.kept_back {
+            if let (Some(offers), Some(it)) = (offers, tools.iter().find(|it| it.name == *tool)) {
+                offers.news(tool, it.pins.whole().to_string());
+            }
+            let name = names::action(server, tool);
+            let why = format!(
+                "it came to a server that was known already, and nobody has chosen it; review it with `aecl catalog diff {name}` and accept it with `aecl catalog accept {name}`"
+            );
+            self.fault(server, tool, code::TOOL_NEW.as_str(), why).await;
+        }
         if !report.added.is_empty() {
             tracing::info!(server, tools = report.added.join(" "), "tools were taken into the catalogue");
         }
@@ -129,38 +151,6 @@ impl ClientSession {
         let session = self.opening.session.as_deref();
         let upstream = self.gate.executor().connectors().mcp.upstream(session, server)?;
         Some(upstream.transport().clone())
-    }
-
-    /// A call was carried out that a person agreed to because its tool was new: it is not any more.
-    pub(super) async fn was_agreed_to(&self, server: &str, tool: &str) {
-        let name = names::action(server, tool);
-        let bundle = self.gate.bundle();
-        // A yes to one kind of call is none to the others.
-        let asks = bundle
-            .catalogue()
-            .find(&name)
-            .is_some_and(|typed| typed.manifest.always_approval().is_some() && !typed.is_one_of_several());
-        let Some(home) = self.gate.home().cloned().filter(|_| asks) else { return };
-        let (server, tool) = (server.to_owned(), tool.to_owned());
-        match tokio::task::spawn_blocking(move || catalogue::reviewed(&home, &server, &tool)).await {
-            Ok(Ok(true)) => {
-                if let Err(error) = self.gate.reload().await {
-                    tracing::error!(
-                        error = error.in_log(),
-                        "the policy does not load; the one in force stays"
-                    );
-                }
-            }
-            Ok(Ok(false)) => {}
-            Ok(Err(error)) => {
-                tracing::error!(
-                    name,
-                    error = error.on_record(),
-                    "it could not be noted that a tool was looked at"
-                )
-            }
-            Err(error) => tracing::error!(name, %error, "it could not be noted that a tool was looked at"),
-        }
     }
 
     async fn keep_back(&self, server: &str, definition: &Definition) {

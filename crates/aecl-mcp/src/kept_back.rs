@@ -1,4 +1,4 @@
-//! Tools that are not shown because they are not what was accepted: the model is told in the greeting, and hears when
+//! Tools that are not shown because they are not what was accepted, or nobody has accepted them: the model is told in the greeting, and hears when
 //! a person has accepted them.
 
 use super::client_session::ClientSession;
@@ -30,7 +30,8 @@ impl ClientSession {
                 named.push("…".into());
             }
             notes.push(format!(
-                "{} tools of `{server}` are not listed, because their definitions are not the ones that were accepted: {}. \
+                "{} tools of `{server}` are not listed, because their definitions are not the ones that were accepted, or nobody has \
+                 accepted them yet: {}. \
                  A person has to review them (`aecl catalog diff {server}`, `aecl catalog accept {server}`). \
                  Tell the user if you need one of them.",
                 kept.len(),
@@ -45,6 +46,11 @@ impl ClientSession {
         greeting.set("instructions", raw(quoted(&all.join("\n\n"))));
     }
 
+    /// Whether what is called waits for somebody to accept it.
+    pub(super) fn is_new(&self, server: &str, tool: &str) -> bool {
+        self.standing_at(server, Standing::New).contains(tool)
+    }
+
     /// The tools of a known server that are not what was accepted, as it lists them now.
     async fn kept_back(self: &Arc<Self>, server: &str) -> BTreeSet<String> {
         if !self.knows(server) {
@@ -53,7 +59,9 @@ impl ClientSession {
         }
         let Some(upstream) = self.upstream(server) else { return BTreeSet::new() };
         drop(tokio::time::timeout(LOOK, self.offer(server, &upstream, "")).await);
-        self.standing_at(server, Standing::Changed)
+        let mut kept = self.standing_at(server, Standing::Changed);
+        kept.extend(self.standing_at(server, Standing::New));
+        kept
     }
 }
 

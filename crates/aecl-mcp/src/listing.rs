@@ -73,7 +73,7 @@ impl ClientSession {
                     let shown = self.renamed(server, &tool.name, &shown);
                     kept.push(if self.offers_tasks() { offered_as_task(&shown) } else { shown });
                 }
-                Standing::Hidden | Standing::Changed => {}
+                Standing::Hidden | Standing::Changed | Standing::New => {}
             }
         }
         replaced(result, "tools", &kept)

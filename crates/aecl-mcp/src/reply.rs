@@ -10,6 +10,7 @@ use super::seal::{self, Round};
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Refusal, members_of, raw_value};
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::submit::{Answer, End};
+use aecl_kernel::base::code;
 use aecl_kernel::define::catalogue::Idempotency;
 use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::OutcomeKind;
@@ -40,6 +41,11 @@ impl ClientSession {
             End::Blocked { code: "tool_changed", .. } if unreachable.is_some() => {
                 let why = unreachable.unwrap_or_default();
                 ToolResult::failed("upstream_not_connected", why, &action).reply(call.form)
+            }
+            End::Blocked { code: "action_unknown", message }
+                if call.form.is_tool && self.is_new(&call.server, &call.tool) =>
+            {
+                ToolResult::blocked(code::TOOL_NEW.as_str(), &message, &action).reply(call.form)
             }
             End::Blocked { code, message } => ToolResult::blocked(code, &message, &action).reply(call.form),
             End::Concluded { outcome, code, message, output, .. } => {

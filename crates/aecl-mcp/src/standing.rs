@@ -17,6 +17,8 @@ pub(super) enum Standing {
     Hidden,
     /// It is not what was accepted.
     Changed,
+    /// The agent may use it, and nobody has accepted it yet.
+    New,
 }
 
 impl ClientSession {
@@ -37,11 +39,22 @@ impl ClientSession {
         let bundle = self.gate.bundle();
         let name = names::action(server, tool);
         match bundle.catalogue().find(&name).map(|typed| typed.manifest.pin) {
+            None if self.is_for(&name) => Standing::New,
             None => Standing::Hidden,
             Some(Some(accepted)) if accepted != pins.beside(Some(accepted)) => Standing::Changed,
             Some(_) if self.may(&name) => Standing::Shown,
             Some(_) => Standing::Hidden,
         }
+    }
+
+    /// Whether the agent's manifest would cover an action that the catalogue does not have.
+    fn is_for(&self, action: &str) -> bool {
+        let bundle = self.gate.bundle();
+        let manifest = bundle.agent(&self.opening.agent);
+        manifest.is_some_and(|manifest| {
+            let listed = AgentManifest::lists(&manifest.allowed_actions, action);
+            listed && !AgentManifest::lists(&manifest.blocked_actions, action)
+        })
     }
 
     /// Whether the agent's manifest lists an action, whatever else it takes to do it.

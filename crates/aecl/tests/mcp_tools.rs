@@ -3,7 +3,7 @@
 
 mod mcp_home;
 
-use mcp_home::{Client, Place, aecl, answer, asked, refused, status};
+use mcp_home::{Client, Place, aecl, asked, refused, status};
 use serde_json::{Value, json};
 
 fn tools(place: &Place, tools: &Value) {
@@ -54,7 +54,7 @@ async fn a_read_that_names_a_change_asks_a_person() {
     for name in ["get_and_delete_all", "get_next", "get_flagged"] {
         let held = client.call(name, json!({})).await;
         assert_eq!(status(&held)["status"], "pending", "{name}: {held}");
-        assert_eq!(entry(&place, name)["effect"], "write", "{name}");
+        assert_ne!(entry(&place, name)["effect"], "read", "{name}");
     }
     let read = client.call("get_plain", json!({})).await;
     assert_eq!(read["result"]["content"][0]["text"], "done", "{read}");
@@ -138,7 +138,7 @@ async fn annotations_make_a_read_where_the_operator_trusts_them() {
         let mut client = Client::legacy(&gate, place.hello("legacy")).await;
         let _ = client.ask("tools/list", json!({})).await;
         assert_eq!(entry(&place, "directory_tree")["effect"], tree);
-        assert_eq!(entry(&place, "directory_wipe")["effect"], "write", "the name itself says otherwise");
+        assert_eq!(entry(&place, "directory_wipe")["effect"], "delete", "the name itself says otherwise");
         assert_eq!(entry(&place, "directory_sync")["effect"], "write");
         client.leave().await;
     }
@@ -305,7 +305,7 @@ async fn a_changed_server_is_told_about_and_taken_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_that_comes_to_a_known_server_asks_once() {
+async fn a_tool_that_comes_to_a_known_server_is_kept_back_until_somebody_accepts_it() {
     let place = Place::new(0);
     tools(&place, &json!([tool("get_a", json!({}))]));
     let gate = place.gate().await;
@@ -316,26 +316,38 @@ async fn a_read_that_comes_to_a_known_server_asks_once() {
         "the operator has just chosen this server: {read}"
     );
     client.leave().await;
-    tools(&place, &json!(["get_a", "get_b", "get_c"].map(|name| tool(name, json!({})))));
+    tools(&place, &json!(["get_a", "get_b", "move_c"].map(|name| tool(name, json!({})))));
     let mut client = Client::legacy(&gate, place.hello("legacy")).await;
-    for name in ["get_b", "get_c"] {
-        let held = client.call(name, json!({})).await;
-        assert_eq!(status(&held)["status"], "pending", "{held}");
+    // Not even its text reaches the model.
+    assert_eq!(client.names().await, ["get_a"]);
+    for name in ["get_b", "move_c"] {
+        let refused = client.call(name, json!({})).await;
+        assert_eq!(status(&refused)["code"], "tool_new", "{refused}");
     }
-    assert_eq!(place.count("did get_a"), 1);
-    let ask = gate.approvals(10).await.unwrap().into_iter().next().unwrap();
-    let action = gate.ledger().action(&ask.action).await.unwrap().unwrap();
-    let agreed = action.name.as_str().trim_start_matches("tiny.").to_owned();
-    let other = if agreed == "get_b" { "get_c" } else { "get_b" };
-    answer(&gate, ask.approval.as_str(), true).await;
-    for _ in 0..2 {
-        let read = client.call(&agreed, json!({})).await;
-        assert_eq!(read["result"]["content"][0]["text"], "done", "{read}");
-    }
-    assert_eq!(entry(&place, &agreed)["approval"], Value::Null);
-    // The other is looked at on the command line instead.
-    aecl::mcp::catalogue::accept_all(&place.home, "tiny", &[other.to_owned()]).unwrap();
-    assert_eq!(entry(&place, other)["approval"], Value::Null);
+    assert_eq!(place.count("did"), 1, "{}", place.journal());
+    // Not another definition than the one that was looked at, and no more than what is accepted.
+    let seen = aecl::mcp::catalogue::seen(&place.home, "tiny").unwrap();
+    assert!(seen["get_b"].is_new() && seen["move_c"].is_new(), "{seen:?}");
+    let digest = seen["get_b"].waiting_digest();
+    tools(
+        &place,
+        &json!([
+            tool("get_a", json!({})),
+            tool("get_b", json!({"description": "Reads all of it."})),
+            tool("move_c", json!({}))
+        ]),
+    );
+    let mut other = Client::legacy(&gate, place.hello("legacy")).await;
+    assert_eq!(other.names().await, ["get_a"]);
+    other.leave().await;
+    let these = [("get_b".to_owned(), digest)];
+    aecl::mcp::catalogue::accept_these(&place.home, "tiny", &these).unwrap_err();
+    aecl::mcp::catalogue::accept_all(&place.home, "tiny", &["get_b".to_owned()]).unwrap();
+    gate.reload().await.unwrap();
+    let read = client.call("get_b", json!({})).await;
+    assert_eq!(read["result"]["content"][0]["text"], "done", "{read}");
+    assert_eq!(entry(&place, "get_b")["effect"], "read");
+    assert_eq!(status(&client.call("move_c", json!({})).await)["code"], "tool_new");
     client.leave().await;
     // Whom the manifest names, somebody has meant.
     place.manifest(json!({"agent_id": "default", "allowed_actions": ["tiny.get_a", "tiny.get_d"]}));
@@ -345,6 +357,27 @@ async fn a_read_that_comes_to_a_known_server_asks_once() {
     let read = client.call("get_d", json!({})).await;
     assert_eq!(read["result"]["content"][0]["text"], "done", "{read}");
     client.leave().await;
+}
+
+/// What a server lists is believed for some seconds, of what looks only: a change is compared with what is offered right before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_is_compared_anew_before_each_call_that_changes_something() {
+    let place = Place::new(0);
+    let with = |about: &str| {
+        let more = json!({"description": about, "inputSchema": {"type": "object", "properties": {}}});
+        tools(&place, &json!([tool("get_a", more.clone()), tool("move_c", more)]));
+    };
+    with("Reads, as ever.");
+    let gate = place.gate().await;
+    let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+    assert_eq!(client.names().await, ["get_a", "move_c"]);
+    with("Reads, as never before.");
+    let read = client.call("get_a", json!({})).await;
+    assert_eq!(read["result"]["content"][0]["text"], "done", "{read}");
+    let refused = client.call("move_c", json!({})).await;
+    assert_eq!(status(&refused)["code"], "tool_changed", "{refused}");
+    client.leave().await;
+    assert_eq!(place.count("did move_c"), 0, "{}", place.journal());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,6 +74,8 @@ codes! {
     REFUSALS_EXHAUSTED = "refusals_exhausted";
     /// As many tokens of a run live as may live at once.
     TOKENS_EXHAUSTED = "tokens_exhausted";
+    /// A tool came to a known server later, and nobody has accepted it.
+    TOOL_NEW = "tool_new";
     /// An imported tool is no longer what was accepted.
     TOOL_CHANGED = "tool_changed";
     /// The agent has no manifest.

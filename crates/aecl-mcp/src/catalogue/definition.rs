@@ -1,12 +1,11 @@
 //! A tool as its server defines it, and the catalogue entry that follows from it.
 
-use super::{languages, verbs};
+use super::{guesses, languages, verbs};
 use crate::{names, wire};
 use aecl_executor::connectors::mcp::{Tool, TrustedAnnotations};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::json::Document;
-use aecl_kernel::define::catalogue::flow::Class;
-use aecl_kernel::define::catalogue::{ActionManifest, TypedAction, infer};
+use aecl_kernel::define::catalogue::{ActionManifest, TypedAction};
 use aecl_kernel::define::connector::ConnectorSpec;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -177,16 +176,30 @@ impl Definition {
             "pin": self.pins.whole,
         });
         self.defaults(server, annotations, &mut entry);
-        suggest(&mut entry)?;
+        guesses::roles(&mut entry, self.own_name(server))?;
+        let changes = entry.get("effect").and_then(Value::as_str) != Some("read");
+        if let Some(schema) = self.pinned.get("inputSchema").filter(|_| changes) {
+            guesses::cases(&mut entry, self.own_name(server), schema)?;
+            guesses::words_of_goals(&mut entry, self.own_name(server), schema)?;
+        }
+        guesses::labels(&mut entry, self.pinned.get("outputSchema"));
         if open && let Value::Object(entry) = &mut entry {
             // Nobody knows what its arguments are, so one of them may say where something goes.
             entry.insert("egress".into(), "external".into());
+        } else {
+            guesses::approval(&mut entry)?;
         }
         Ok(entry)
     }
 
+    /// Its name without the server's, which many servers repeat: `git_status`.
+    fn own_name(&self, server: &str) -> &str {
+        let own = self.name.strip_prefix(server).and_then(|rest| rest.strip_prefix(['_', '-', '.']));
+        own.unwrap_or(&self.name)
+    }
+
     /// A read only if its name begins with a word of reading, or holds one and has a description, its description, if there
-    /// is one, begins with another, and neither name, titles, description, arguments nor annotations hold one of a change, nor does it take a query in a language
+    /// is one, begins with another (one of the two, where its annotation says that it reads), and neither name, titles, description, arguments nor annotations hold one of a change, nor does it take a query in a language
     /// that can change something and that nobody here reads. Annotations are hints of the server, which make an entry stricter; that they
     /// make it looser takes an operator who [trusts](Annotations) this server's.
     #[must_use]
@@ -195,15 +208,13 @@ impl Definition {
         if hint("readOnlyHint") == Some(false) || hint("destructiveHint") == Some(true) {
             return false;
         }
-        // Many servers repeat their own name: `git_status`.
-        let own = self.name.strip_prefix(server).and_then(|rest| rest.strip_prefix(['_', '-', '.']));
-        let own = own.unwrap_or(&self.name);
+        let own = self.own_name(server);
         match annotations {
             // What the very name says is not talked away.
             Annotations::ReadOnly if hint("readOnlyHint") == Some(true) => verbs::name_changes(own).is_none(),
             Annotations::ReadOnly | Annotations::OnlyStricter => {
                 let description = self.pinned.get("description").and_then(Value::as_str).unwrap_or_default();
-                verbs::says_it_reads(own, description)
+                verbs::says_it_reads(own, description, hint("readOnlyHint") == Some(true))
                     && self.says_it_changes().is_none()
                     && !languages::takes_another(&self.pinned)
             }
@@ -227,7 +238,7 @@ impl Definition {
             set("effect", "read");
             set("idempotency", "pure");
         } else {
-            set("effect", "write");
+            set("effect", verbs::does(self.own_name(server)).changes().name());
             set("reversibility", "irreversible");
             set("idempotency", "opaque");
         }
@@ -268,68 +279,6 @@ impl Definition {
         let entry = Value::Object(entry);
         compiles(&entry)?;
         Ok(entry)
-    }
-}
-
-/// Compiles the entry and writes down what names and schema suggest about severity, reach and the roles of the arguments, so that a
-/// person can correct it. Annotations have no part in it.
-fn suggest(entry: &mut Value) -> Result<(), String> {
-    let manifest: ActionManifest =
-        serde_json::from_value(entry.clone()).map_err(|error| error.to_string())?;
-    let typed = TypedAction::compile(manifest)?;
-    let Value::Object(entry) = entry else { return Ok(()) };
-    entry.insert("severity".into(), typed.manifest.severity().into());
-    let roles: Vec<(String, Class)> = typed
-        .roles
-        .iter()
-        .map(|(pointer, argument)| {
-            let name = pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~");
-            let class = class_of(&typed, &name, argument.class);
-            (name, class)
-        })
-        .collect();
-    let classes = roles.iter().map(|(_, class)| *class);
-    let egress = infer::egress(typed.manifest.name.as_str(), typed.manifest.effect, classes);
-    entry.insert("egress".into(), json!(egress));
-    let args: Map<String, Value> =
-        roles.into_iter().map(|(name, class)| (name, json!({ "class": class }))).collect();
-    if !args.is_empty() {
-        entry.insert("args".into(), Value::Object(args));
-    }
-    Ok(())
-}
-
-/// The role of an argument, as the whole definition suggests it.
-fn class_of(typed: &TypedAction, name: &str, guessed: Class) -> Class {
-    if languages::takes_sql(typed, name) {
-        return Class::QuerySql;
-    }
-    let schema = typed
-        .manifest
-        .arguments
-        .pointer(&format!("/properties/{}", name.replace('~', "~0").replace('/', "~1")));
-    let is_address =
-        schema.is_some_and(|schema| infer::is_address(typed.manifest.name.as_str(), name, schema));
-    match guessed {
-        Class::Credential | Class::Command | Class::QuerySql => guessed,
-        _ if is_address => Class::DestUrl,
-        Class::Selector if schema.is_some_and(|schema| says_at_whom(name, schema)) => Class::DestName,
-        _ => guessed,
-    }
-}
-
-/// Whether an argument of a read chooses the system that is asked: another cluster, another tenant. Whoever runs it is told
-/// what is asked.
-fn says_at_whom(name: &str, schema: &Value) -> bool {
-    const SYSTEMS: [&str; 7] =
-        ["cluster", "datasource", "instance", "kubeconfig", "server", "tenant", "workspace"];
-    let is_system = |word: &String| SYSTEMS.contains(&word.as_str());
-    let about = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    match verbs::words(name).last() {
-        // A text may have a context, too.
-        Some(last) if last == "context" => verbs::words(about).iter().any(is_system),
-        Some(last) => is_system(last),
-        None => false,
     }
 }
 
@@ -430,6 +379,7 @@ fn shown(name: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
+    use aecl_kernel::define::catalogue::flow::Class;
 
     fn define(value: Value) -> Definition {
         Definition::read(&wire::raw_value(&value)).unwrap()
@@ -449,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_never_loosen() {
+    fn annotations_alone_never_loosen() {
         for (name, annotations, reads) in [
             ("read_file", json!({}), true),
             ("readFile", json!({"readOnlyHint": true}), true),
@@ -457,6 +407,7 @@ mod tests {
             ("get_all", json!({"destructiveHint": true}), false),
             ("write_file", json!({"readOnlyHint": true}), false),
             ("reader", json!({"readOnlyHint": true}), false),
+            ("frob_things", json!({"readOnlyHint": true}), false),
             ("getaway", json!({}), false),
             ("delete", json!({}), false),
             ("check", json!({}), true),
@@ -467,7 +418,7 @@ mod tests {
                 define(json!({"name": name, "inputSchema": {"type": "object"}, "annotations": annotations}));
             assert_eq!(it.reads("git", Annotations::OnlyStricter), reads, "{name}");
             let entry = it.entry("git", Annotations::OnlyStricter).unwrap();
-            assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
+            assert_eq!(entry["effect"] == "read", reads, "{name}");
         }
     }
 
@@ -486,7 +437,7 @@ mod tests {
             ("acme_charge_check", "Checks a card.", "write"),
             ("guest_check_in", "Checks who came.", "write"),
             ("acme_get_and_frobnicate", "Gets a row.", "write"),
-            ("acme_get_rows_delete", "Gets rows.", "write"),
+            ("acme_get_rows_delete", "Gets rows.", "delete"),
             ("acme_rows", "Gets rows.", "write"),
             // A verb behind a noun.
             ("redis_list_pop", "Returns the last element of the list.", "write"),

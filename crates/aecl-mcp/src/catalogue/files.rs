@@ -3,6 +3,7 @@
 
 use super::definition::{Definition, companions};
 use super::disk::{CatalogueError, lock, read, said_file, seen_file, write};
+use super::guesses;
 use super::seen::Seen;
 use super::terms::{Terms, retimed, tool_of};
 use crate::names;
@@ -11,7 +12,6 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use serde::Serialize;
@@ -26,10 +26,12 @@ use std::path::PathBuf;
 pub struct Imported {
     /// Entries that are new.
     pub added: Vec<String>,
-    /// What was guessed about each from its name and schema, for review: severity, reach, roles.
+    /// What was guessed about each from its definition, for review, and `why`.
     pub guessed: BTreeMap<String, Value>,
     /// Tools that the catalogue cannot hold, and why.
     pub refused: Vec<(String, String)>,
+    /// Tools that nobody may use until a person accepts them.
+    pub kept_back: Vec<String>,
 }
 
 /// Importer of tools.
@@ -43,8 +45,8 @@ pub enum ImportedBy {
 
 /// Takes tools that the catalogue does not know into it. `reached` is how their server was reached.
 ///
-/// What the gateway meets at a server that was known already may be new because somebody else wanted it there. A read
-/// among it that an agent may do only by a wildcard asks a person the first time.
+/// What the gateway meets at a server that was known already may be new because somebody else wanted it there. Where agents may
+/// use it by a wildcard alone, it is put aside until a person accepts it: nobody has chosen it, and its very text is a stranger's.
 ///
 /// # Errors
 /// When files cannot be read or written, or the policy does not load as it is.
@@ -59,7 +61,10 @@ pub fn import(
     let terms = Terms::of(home, server, Some(reached));
     let catalogue = desk.bundle.catalogue();
     let mut report = Imported::default();
+    let known = seen(home, server)?;
+    let is_known = known.values().any(|seen| seen.accepted.is_some());
     let mut fresh: Vec<(String, Value, Option<&Definition>)> = Vec::new();
+    let mut put_aside: Vec<&Definition> = Vec::new();
     for entry in companions(server) {
         let name = name_of(&entry);
         if catalogue.find(&name).is_none() {
@@ -72,30 +77,28 @@ pub fn import(
             continue;
         }
         match tool.entry(server, terms.annotations) {
+            Ok(_) if by == ImportedBy::Gateway && is_known && !is_named(&desk.bundle, &name) => {
+                put_aside.push(tool);
+            }
             Ok(entry) => fresh.push((name, entry, Some(tool))),
             Err(message) => report.refused.push((tool.name.clone(), message)),
         }
     }
-    let known = seen(home, server)?;
+    if !put_aside.is_empty() {
+        desk.note(|seen| {
+            for tool in &put_aside {
+                seen.entry(tool.name.clone()).or_default().offered = Some(tool.pinned.clone());
+            }
+        })?;
+        report.kept_back = put_aside.iter().map(|tool| tool.name.clone()).collect();
+    }
     let mut entries = desk.entries.clone();
     let timed = retimed(server, &mut entries, &known, terms.timeout_ms);
     if fresh.is_empty() && timed.is_empty() {
         return Ok(report);
     }
-    let is_known = known.values().any(|seen| seen.accepted.is_some());
-    let mut unreviewed = BTreeSet::new();
-    for (name, entry, tool) in &mut fresh {
-        let asks = by == ImportedBy::Gateway && is_known && tool.is_some() && by_wildcard(&desk.bundle, name);
-        let Some(members) = entry.as_object_mut() else { continue };
-        if asks && members.get("effect").and_then(Value::as_str) == Some("read") {
-            members.insert("approval".into(), first_time());
-            unreviewed.insert(name.clone());
-        }
-        members.insert("timeout_ms".into(), terms.timeout_ms.into());
-        // Whoever cannot use the server's credentials is refused when its tools are proposed.
-        if let Some(scope) = &terms.credential_scope {
-            members.insert("credential_scope".into(), scope.as_str().into());
-        }
+    for (_, entry, _) in &mut fresh {
+        terms.fill(entry);
     }
     let before = entries.clone();
     entries.extend(fresh.iter().map(|(_, entry, _)| entry.clone()));
@@ -120,59 +123,34 @@ pub fn import(
         }
         for (name, _, tool) in &fresh {
             let accepted = tool.map(|tool| tool.pinned.clone());
-            let unreviewed = unreviewed.contains(name);
-            let known = Seen { accepted, timeout_ms: Some(terms.timeout_ms), unreviewed, ..Seen::default() };
+            let known = Seen { accepted, timeout_ms: Some(terms.timeout_ms), ..Seen::default() };
             seen.insert(tool_of(server, name), known);
         }
     })?;
     for (name, entry, _) in &fresh {
-        let guess = ["effect", "severity", "egress", "args"].into_iter();
-        let guess: Map<String, Value> =
-            guess.filter_map(|key| Some((key.to_owned(), entry.get(key)?.clone()))).collect();
+        let keys = [
+            "effect",
+            "severity",
+            "egress",
+            "reversibility",
+            "approval",
+            "args",
+            "outputs",
+            "intent",
+            "cases",
+        ];
+        let mut guess: Map<String, Value> =
+            keys.into_iter().filter_map(|key| Some((key.to_owned(), entry.get(key)?.clone()))).collect();
+        guess.insert("why".into(), Value::Object(guesses::why(entry)));
         report.guessed.insert(name.clone(), Value::Object(guess));
     }
     report.added = fresh.into_iter().map(|(name, _, _)| name).collect();
     Ok(report)
 }
 
-/// The rule of a tool that nobody has looked at.
-fn first_time() -> Value {
-    serde_json::json!({ "always": true })
-}
-
-/// Whether some agent may do it without its manifest naming it.
-fn by_wildcard(bundle: &Bundle, action: &str) -> bool {
-    bundle.agents().any(|agent| {
-        AgentManifest::lists(&agent.allowed_actions, action) && !agent.allowed_actions.contains(action)
-    })
-}
-
-/// A person has seen a tool that was new, and agreed to a call of it: the next one does not ask for that.
-///
-/// # Errors
-/// When files cannot be read or written.
-pub fn reviewed(home: &Home, server: &str, tool: &str) -> Result<bool, CatalogueError> {
-    if !seen(home, server)?.get(tool).is_some_and(|seen| seen.unreviewed) {
-        return Ok(false);
-    }
-    let desk = Desk::open(home, server)?;
-    let mut entries = desk.entries.clone();
-    let name = names::action(server, tool);
-    if let Some(entry) = entries.iter_mut().find(|entry| name_of(entry) == name) {
-        no_longer_first(entry);
-    }
-    desk.write(&entries)?;
-    desk.note(|seen| seen.entry(tool.to_owned()).or_default().unreviewed = false)?;
-    Ok(true)
-}
-
-/// Takes the rule away that was written when the tool was new; one that a person has changed stays.
-fn no_longer_first(entry: &mut Value) {
-    if entry.get("approval") == Some(&first_time())
-        && let Some(members) = entry.as_object_mut()
-    {
-        members.remove("approval");
-    }
+/// Whether the manifest of some agent names it.
+fn is_named(bundle: &Bundle, action: &str) -> bool {
+    bundle.agents().any(|agent| agent.allowed_actions.contains(action))
 }
 
 /// Puts aside how a server defines a tool now that is something else in the catalogue.
@@ -197,7 +175,8 @@ pub fn settle(home: &Home, server: &str, tools: Vec<(String, Option<Value>)>) ->
     let mut all = seen(home, server)?;
     let before = all.clone();
     for (tool, left_out) in tools {
-        if left_out.is_none() && !all.contains_key(&tool) {
+        // What is new waits on.
+        if left_out.is_none() && all.get(&tool).is_none_or(Seen::is_new) {
             continue;
         }
         let seen = all.entry(tool).or_default();
@@ -206,7 +185,8 @@ pub fn settle(home: &Home, server: &str, tools: Vec<(String, Option<Value>)>) ->
     if all == before { Ok(()) } else { write(&seen_file(home, server), &all) }
 }
 
-/// Puts the definition that the server offers now in the place of the one in the catalogue. Gives the entry.
+/// Puts the definition that the server offers now in the place of the one in the catalogue, or beside the others if it is new.
+/// Gives the entry.
 ///
 /// # Errors
 /// When nothing else is offered, or the bundle would not load with it.
@@ -240,7 +220,7 @@ pub fn accept_these(
     tools: &[(String, Option<Digest>)],
 ) -> Result<Vec<(String, Value)>, CatalogueError> {
     let desk = Desk::open(home, server)?;
-    let annotations = Terms::of(home, server, None).annotations;
+    let terms = Terms::of(home, server, None);
     let mut waiting = seen(home, server)?;
     let (mut entries, mut accepted, mut pinned) = (desk.entries.clone(), Vec::new(), Vec::new());
     for (tool, digest) in tools {
@@ -253,19 +233,26 @@ pub fn accept_these(
         }
         let offered = Definition::of_pinned(offered.clone()).map_err(refused)?;
         let place = entries.iter_mut().find(|entry| name_of(entry) == name);
-        let place = place.ok_or_else(|| {
-            let file = desk.path.display();
-            CatalogueError::Unknown(format!(
-                "`{name}` is not in `{file}`; it is declared elsewhere in the policy"
-            ))
-        })?;
-        let empty = Map::new();
-        let before = place.as_object().unwrap_or(&empty);
-        let mut entry = offered.accepted_over(server, annotations, before).map_err(refused)?;
-        if waits.unreviewed {
-            no_longer_first(&mut entry);
-        }
-        *place = entry.clone();
+        let entry = match place {
+            Some(place) => {
+                let empty = Map::new();
+                let before = place.as_object().unwrap_or(&empty);
+                *place = offered.accepted_over(server, terms.annotations, before).map_err(refused)?;
+                place.clone()
+            }
+            None if desk.bundle.catalogue().find(&name).is_some() => {
+                let file = desk.path.display();
+                return Err(CatalogueError::Unknown(format!(
+                    "`{name}` is not in `{file}`; it is declared elsewhere in the policy"
+                )));
+            }
+            None => {
+                let mut entry = offered.entry(server, terms.annotations).map_err(refused)?;
+                terms.fill(&mut entry);
+                entries.push(entry.clone());
+                entry
+            }
+        };
         accepted.push((tool.clone(), entry));
         pinned.push((tool.clone(), offered.pinned));
     }
@@ -276,7 +263,8 @@ pub fn accept_these(
     desk.note(|seen| {
         for (tool, pinned) in pinned {
             let seen = seen.entry(tool).or_default();
-            *seen = Seen { accepted: Some(pinned), timeout_ms: seen.timeout_ms, ..Seen::default() };
+            let timeout_ms = seen.timeout_ms.or(Some(terms.timeout_ms));
+            *seen = Seen { accepted: Some(pinned), timeout_ms, ..Seen::default() };
         }
     })?;
     Ok(accepted)
@@ -286,6 +274,32 @@ fn nothing_waits(name: &str) -> CatalogueError {
     CatalogueError::Unknown(format!(
         "nothing waits to be accepted for `{name}`; nobody was offered another definition"
     ))
+}
+
+/// Changes entries of a server's tools, all of them or none: `change` is given each entry by its action's name, and says whether
+/// it has changed it. Gives the names of those that have.
+///
+/// # Errors
+/// When files cannot be read or written, or the bundle would not load with it.
+pub fn amend(
+    home: &Home,
+    server: &str,
+    mut change: impl FnMut(&str, &mut Map<String, Value>) -> bool,
+) -> Result<Vec<String>, CatalogueError> {
+    let desk = Desk::open(home, server)?;
+    let (mut entries, mut changed) = (desk.entries.clone(), Vec::new());
+    for entry in &mut entries {
+        let name = name_of(entry);
+        if entry.as_object_mut().is_some_and(|entry| change(&name, entry)) {
+            changed.push(name);
+        }
+    }
+    if !changed.is_empty() {
+        let refused = |message: String| CatalogueError::Refused { name: changed.join(", "), message };
+        desk.compile(&entries).map_err(refused)?;
+        desk.write(&entries)?;
+    }
+    Ok(changed)
 }
 
 /// Notes what of a server was shown to somebody, of its tools or of what it says: names, and digests of what waits.

@@ -13,7 +13,7 @@ pub struct Seen {
     /// As it was when it was imported or accepted.
     #[serde(default)]
     pub accepted: Option<Value>,
-    /// As its server offers it now, if that is something else.
+    /// As its server offers it now, if that is something else, or nothing was accepted.
     #[serde(default)]
     pub offered: Option<Value>,
     /// As its server offers it now, if only its title or `_meta` is not what was accepted: clients get it without them.
@@ -22,20 +22,22 @@ pub struct Seen {
     /// The time that was written into its entry without a person; another one is a person's, and stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// It came to a server that was known already, and nobody has looked at it yet: its first call asks.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unreviewed: bool,
     /// Digest of what waits to be accepted, as it was shown last to each person or user of this machine.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shown_to: BTreeMap<String, Digest>,
 }
 
 impl Seen {
+    /// Whether it is kept back because nobody has ever accepted it.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.accepted.is_none() && self.offered.is_some()
+    }
+
     /// What waits to be accepted.
     #[must_use]
     pub fn waiting(&self) -> Option<&Value> {
-        let new = self.accepted.as_ref().filter(|_| self.unreviewed);
-        self.offered.as_ref().or(self.left_out.as_ref()).or(new)
+        self.offered.as_ref().or(self.left_out.as_ref())
     }
 
     /// The digest of what waits to be accepted.

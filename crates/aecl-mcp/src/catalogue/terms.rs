@@ -36,6 +36,18 @@ impl Terms {
     }
 }
 
+impl Terms {
+    /// Writes them into a new entry.
+    pub fn fill(&self, entry: &mut Value) {
+        let Some(members) = entry.as_object_mut() else { return };
+        members.insert("timeout_ms".into(), self.timeout_ms.into());
+        // Whoever cannot use the server's credentials is refused when its tools are proposed.
+        if let Some(scope) = &self.credential_scope {
+            members.insert("credential_scope".into(), scope.as_str().into());
+        }
+    }
+}
+
 /// The time that the entries of a server's tools get.
 #[must_use]
 pub fn timeout_of(configured: Option<&Transport>) -> u64 {

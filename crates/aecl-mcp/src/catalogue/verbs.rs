@@ -9,9 +9,10 @@ mod arguments;
 mod opening;
 mod text;
 
-pub(super) use arguments::argument_changes;
+pub(super) use arguments::{argument_changes, is_called_choice};
 pub(super) use text::{text_changes, title_changes};
 
+use aecl_kernel::define::catalogue::Effect;
 use aecl_kernel::provenance::canon::plain;
 use opening::{text_reads, text_reads_by_name};
 
@@ -93,11 +94,114 @@ const NOUNS_IN_TEXT: &[&str] = &[
     "type",
 ];
 
+/// Of what an argument chooses, what looks only, where it is the whole word: a name of a tool would say more.
+const READS_CHOSEN: [&str; 6] = ["exists", "help", "history", "preview", "select", "version"];
+
+/// First verbs of what takes something away.
+const DELETES: [&str; 18] = [
+    "del",
+    "delete",
+    "destroy",
+    "discard",
+    "drop",
+    "erase",
+    "expunge",
+    "obliterate",
+    "prune",
+    "purge",
+    "remove",
+    "rm",
+    "rmdir",
+    "shred",
+    "trash",
+    "truncate",
+    "uninstall",
+    "wipe",
+];
+/// First verbs of what reaches somebody.
+const SENDS: [&str; 14] = [
+    "broadcast",
+    "email",
+    "forward",
+    "invite",
+    "mail",
+    "message",
+    "notify",
+    "post",
+    "publish",
+    "reply",
+    "respond",
+    "send",
+    "share",
+    "tweet",
+];
+
+/// What a name says that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Does {
+    /// It looks only.
+    Read,
+    /// It takes something away.
+    Delete,
+    /// It reaches somebody.
+    Send,
+    /// It changes something else.
+    Change,
+    /// It has no verb that is known.
+    Unknown,
+}
+
+impl Does {
+    /// The effect of it, if it is a change; what nobody knows is one.
+    pub fn changes(self) -> Effect {
+        match self {
+            Self::Delete => Effect::Delete,
+            Self::Send => Effect::Send,
+            Self::Read | Self::Change | Self::Unknown => Effect::Write,
+        }
+    }
+}
+
+/// What a choice, or the name of a tool without its server's, says that is done.
+pub(super) fn does(own: &str) -> Does {
+    let all = words(own);
+    let is_chosen = matches!(all.as_slice(), [only] if READS_CHOSEN.contains(&only.as_str()));
+    if is_chosen || (name_reads(own) && !ends_in_a_verb(own)) {
+        return Does::Read;
+    }
+    match first_verb(&all) {
+        Some(verb) if DELETES.contains(&verb) => Does::Delete,
+        Some(verb) if SENDS.contains(&verb) => Does::Send,
+        Some(_) => Does::Change,
+        None => Does::Unknown,
+    }
+}
+
+/// The verb of a name: the first that is hardly ever a noun, or else the first that is one sometimes.
+pub(super) fn first_verb(words: &[String]) -> Option<&str> {
+    let find = |is: &dyn Fn(&str) -> bool| words.iter().map(String::as_str).find(|word| is(word));
+    find(&|word| ALWAYS.contains(&word) || EXECUTES.contains(&word))
+        // A noun that is one of them stands behind another word, or names a thing: `email_list`, `post_reader`.
+        .or_else(|| find(&|word| SOMETIMES.contains(&word)))
+        .or_else(|| words.first().map(String::as_str).filter(|word| SENDS.contains(word) && words.len() == 1))
+}
+
 /// Words after which a verb follows.
 const LINKS: [&str; 5] = ["and", "or", "then", "to", "n"];
 
+/// Whether there is a description, and it reads.
+fn says_and_reads(description: &str) -> bool {
+    !description.trim().is_empty() && text_reads(description)
+}
+
 /// Whether a tool's name and description say that it reads. `own` is the name without the server's own name before it.
-pub(super) fn says_it_reads(own: &str, description: &str) -> bool {
+///
+/// Where the server's annotation says so, too (`is_hinted`), one of the two is enough, and the other need not speak: a name
+/// with a word of reading anywhere, or a description that begins with one.
+pub(super) fn says_it_reads(own: &str, description: &str, is_hinted: bool) -> bool {
+    if is_hinted && name_changes(own).is_none() && (says_and_reads(description) || name_holds_a_look(own)) {
+        return true;
+    }
     let by_name = match description.trim().is_empty() {
         true => name_reads(own) && !ends_in_a_verb(own),
         false => name_reads(own) || (name_holds_reading(own) && text_reads_by_name(description)),
@@ -133,6 +237,15 @@ fn name_holds_reading(own: &str) -> bool {
     let reads = HARDLY_NOUNS.contains(&word) || (word == "list" && are_many);
     let is_other = |word: &String| is_verb(word) || LINKS.contains(&word.as_str());
     at > 0 && reads && !rest.iter().any(is_other) && name_changes(own).is_none()
+}
+
+/// Whether a name holds a word of reading, and no other word that may be a verb.
+fn name_holds_a_look(own: &str) -> bool {
+    let words = words(own);
+    let Some(at) = words.iter().position(|word| READS.contains(&word.as_str())) else { return false };
+    let rest = words.get(at + 1..).unwrap_or_default();
+    let is_other = |word: &String| is_verb(word) || LINKS.contains(&word.as_str());
+    !rest.iter().any(is_other) && !rest.first().is_some_and(|next| PARTICLES.contains(&next.as_str()))
 }
 
 /// Whether a word is one of reading or of a change, or may be.

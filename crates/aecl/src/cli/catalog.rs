@@ -155,11 +155,19 @@ fn guess(name: &str, guessed: Option<&Value>) -> String {
             format!("{name}: {class}")
         })
         .collect();
+    let proven = guessed.and_then(|g| g.pointer("/approval/unless_proven")).is_some();
+    let cases = guessed.and_then(|g| g.get("cases")).and_then(Value::as_array).map_or(0, Vec::len);
+    let several = if cases > 0 { format!("{cases} cases; ") } else { String::new() };
     let line = format!(
-        "{name:<40} {:<6} severity {} egress {:<8} {}",
+        "{name:<40} {:<6} severity {} egress {:<8} {:<14} {several}{}",
         text("effect"),
         text("severity"),
         text("egress"),
+        match (text("effect").as_str(), proven) {
+            ("read", _) => "",
+            (_, true) => "unless_proven",
+            (_, false) => "asks",
+        },
         args.join(", ")
     );
     super::show::inert_line(line.trim_end())
@@ -182,7 +190,7 @@ fn import(home: &Home, server: &str, as_json: bool) -> Result {
         }
         if !report.added.is_empty() {
             eprintln!(
-                "roles, severity and reach are guesses from names: review them in `{}`",
+                "these are guesses from what the server says of its tools (`--json` has the reasons): review them in `{}`",
                 home.policy().join("actions").join(format!("mcp-{server}.json")).display()
             );
         }

@@ -4,9 +4,11 @@
 use aecl::mcp::stdio::{self, AttachRequest};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
-use aecl_gate::{Gate, Identity};
+use aecl_gate::{Gate, GateError, Identity};
 use aecl_kernel::base::id::{AgentId, ApprovalId, PersonId};
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
+use aecl_ledger::LedgerError;
+use aecl_ledger::store::StoreError;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -56,7 +58,16 @@ impl Place {
     }
 
     pub async fn gate(&self) -> Gate {
-        Gate::open(self.home.clone()).await.unwrap()
+        for _ in 0..500 {
+            match Gate::open(self.home.clone()).await {
+                // A session that has left lets go of the one before in its own time.
+                Err(GateError::Ledger(LedgerError::Store(StoreError::Locked { .. }))) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("somebody holds the ledger for ever");
     }
 
     pub fn server(&self, era: &str) -> Vec<String> {

@@ -60,6 +60,11 @@ pub(in super::super) fn argument_changes(schema: &Value) -> Option<String> {
     Walk { root: schema, parts: 0 }.look(schema, None, 0)
 }
 
+/// Whether an argument is called like one that chooses what is done.
+pub(in super::super) fn is_called_choice(name: &str) -> bool {
+    words(name).last().is_some_and(|last| CHOICES.contains(&singular(last)))
+}
+
 /// An argument that nothing is said of.
 static UNKNOWN: Value = Value::Null;
 

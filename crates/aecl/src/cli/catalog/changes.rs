@@ -51,7 +51,7 @@ pub(super) fn all(home: &Home) -> std::result::Result<Vec<Change>, Error> {
     let mut out = Vec::new();
     for server in catalogue::servers(home)? {
         for (tool, seen) in catalogue::seen(home, &server)? {
-            if seen.offered.is_some() || seen.left_out.is_some() || seen.unreviewed {
+            if seen.waiting().is_some() {
                 let name = names::action(&server, &tool);
                 out.push(Change { name, server: server.clone(), tool, is_said: false, seen });
             }
@@ -87,7 +87,7 @@ fn means(name: &str, change: &Change) -> bool {
 }
 
 /// Whether a text has a pattern in which `*` stands for anything.
-fn fits(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn fits(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
         Some((b'*', rest)) => (0..=text.len()).any(|n| text.get(n..).is_some_and(|text| fits(rest, text))),
@@ -112,8 +112,8 @@ pub(super) fn diff(home: &Home, who: &str, asked: &[String], as_json: bool) -> R
         return Ok(Exit::Done);
     }
     for change in &found {
-        let minor = if change.seen.unreviewed {
-            "  (new: its first call asks a person)"
+        let minor = if change.seen.is_new() {
+            "  (new: kept back until it is accepted)"
         } else if change.is_in_part() {
             "  (in use as it was accepted; this is left out)"
         } else if change.is_minor() {
@@ -130,9 +130,7 @@ pub(super) fn diff(home: &Home, who: &str, asked: &[String], as_json: bool) -> R
         let seen = &change.seen;
         let (before, after) = match (&seen.offered, &seen.left_out) {
             (Some(_), _) => (&seen.accepted, &seen.offered),
-            (None, Some(_)) if !seen.unreviewed => (&seen.accepted, &seen.left_out),
-            (None, Some(_)) => (&None, &seen.left_out),
-            (None, None) => (&None, &seen.accepted),
+            (None, _) => (&seen.accepted, &seen.left_out),
         };
         for key in KEYS.into_iter().filter(|key| *key != "name" || change.is_said) {
             let (before, after) = (text(before, key), text(after, key));
