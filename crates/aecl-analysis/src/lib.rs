@@ -5,6 +5,7 @@
 //! about situations that it makes up, and what comes of that is no permit for anything that is on record.
 
 pub mod examples;
+pub mod learned;
 pub mod lint;
 pub mod load;
 pub mod outlook;

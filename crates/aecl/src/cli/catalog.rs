@@ -1,6 +1,7 @@
 //! `aecl catalog`: what was imported from MCP servers, what changed, and a person's yes to a change.
 
 mod changes;
+mod learn;
 
 use super::{Common, Error, Exit, Result};
 use crate::mcp::catalogue::CatalogueError;
@@ -49,6 +50,8 @@ enum Command {
         /// The server's name in aecl.yaml.
         server: String,
     },
+    /// Propose what recorded calls suggest about imported tools: labels, known values, opposites, resources.
+    Learn(learn::Args),
 }
 
 /// Runs it.
@@ -64,6 +67,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         Command::Accept { names, minor } => {
             changes::accept(&home, &who(common, &home)?, &names, minor, common.json)
         }
+        Command::Learn(args) => learn::run(common, &args),
         Command::Import { server } => import(&home, &server, common.json),
     }
 }

@@ -76,7 +76,7 @@ impl Source {
     }
 
     /// The content behind a commitment: JSON, or text; nothing if it is not there any more.
-    pub(super) fn paper(
+    pub(in crate::cli) fn paper(
         &mut self,
         kind: PayloadKind,
         digest: &Digest,
