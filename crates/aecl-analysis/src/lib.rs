@@ -14,3 +14,4 @@ pub mod residual;
 mod sample;
 pub mod situation;
 pub mod what_if;
+pub mod why;

@@ -181,7 +181,7 @@ fn arguments(typed: &TypedAction, known: &[Value]) -> Vec<Value> {
 }
 
 /// Makes arguments those of a variant, as far as they can be written by name.
-fn aim(arguments: &mut Value, entry: &TypedAction, typed: &TypedAction) {
+pub(crate) fn aim(arguments: &mut Value, entry: &TypedAction, typed: &TypedAction) {
     let case = typed.variant.checked_sub(1).and_then(|case| entry.manifest.cases.get(case));
     let Some(members) = arguments.as_object_mut() else { return };
     for (name, wanted) in case.iter().flat_map(|case| &case.when) {

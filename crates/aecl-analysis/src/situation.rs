@@ -22,7 +22,7 @@ use aecl_kernel::read::resource;
 use aecl_kernel::record::facts::{EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Situation that is made up: who proposes what, where and when. Nothing is used of its budgets, and nobody has agreed
@@ -55,6 +55,14 @@ pub struct AssumedSituation {
     pub at: Timestamp,
 }
 
+/// What is supposed beside a situation, by whoever asks what follows if it is so.
+pub(super) struct Supposition<'a> {
+    /// What is known of where the arguments come from, made of what was found out.
+    pub provenance: &'a dyn Fn(&Action, Option<Provenance>) -> Option<Provenance>,
+    /// Arguments whose values a stranger's sentence says.
+    pub told: BTreeSet<String>,
+}
+
 impl AssumedSituation {
     /// The run, by its name.
     pub(super) fn of_run() -> Result<RunId, BadId> {
@@ -71,6 +79,20 @@ impl AssumedSituation {
         &self,
         bundle: &Bundle,
         known: &BTreeMap<FactKey, Fact>,
+    ) -> Result<(Arc<Action>, Ruling), BadId> {
+        self.rule_supposing(
+            bundle,
+            known,
+            &Supposition { provenance: &|_, found| found, told: BTreeSet::new() },
+        )
+    }
+
+    /// The same where something is supposed about where the arguments come from.
+    pub(super) fn rule_supposing(
+        &self,
+        bundle: &Bundle,
+        known: &BTreeMap<FactKey, Fact>,
+        suppose: &Supposition<'_>,
     ) -> Result<(Arc<Action>, Ruling), BadId> {
         let run = Self::of_run()?;
         let principal = Principal {
@@ -110,9 +132,13 @@ impl AssumedSituation {
         } else if self.labels.untrusted {
             facts.provenance = Provenance::as_if_asked_for(&action);
         }
+        facts.provenance = (suppose.provenance)(&action, facts.provenance.take());
         let fresh =
             NewIds { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
-        let evidence = self.evidence(&action);
+        let mut evidence = self.evidence(&action);
+        if !suppose.told.is_empty() {
+            evidence.push(Evidence::told(suppose.told.clone()));
+        }
         let question =
             DecisionRequest { action: &action, facts: &facts, bundle, evidence: &evidence, now: self.at };
         let ruling = decide(&question, &action, fresh);
@@ -159,8 +185,8 @@ impl AssumedSituation {
             questions: 0,
             step: PlanProgress::default(),
             trusted_bytes: 0,
-            barred: std::collections::BTreeSet::new(),
-            endorsers: std::collections::BTreeMap::new(),
+            barred: BTreeSet::new(),
+            endorsers: BTreeMap::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod residual;
 mod show;
 mod simulate;
 mod test;
+mod why;
 
 use super::show::Tone;
 use super::{Common, Result};
@@ -25,6 +26,7 @@ Examples:
   aecl policy check                 the bundle in use
   aecl policy check ./new-policy    before it is put into use
   aecl policy show assistant        what one agent may do, and why
+  aecl policy why transfer_funds    all that makes it ask, and the line that would change each
   aecl policy test                  its examples one by one, and the rules that none of them reaches
   aecl policy lint                  what loads and is still doubtful
   aecl policy diff $(aecl home)/policy ./new-policy
@@ -62,6 +64,8 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         policy: Option<PathBuf>,
     },
+    /// Say all that makes an action ask or blocks it, and for each the line of policy that would change it.
+    Why(why::Args),
     /// Try each example on its own, and list the rules that none of them reaches. Exit code 1 if one is wrong.
     Test {
         /// The bundle; by default policy/ in the directory of AECL.
@@ -135,6 +139,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         Command::Show { agent, environment, policy } => {
             show::run(common, agent.as_deref(), environment.as_deref(), policy)
         }
+        Command::Why(args) => why::run(common, args),
         Command::Test { bundle, strict } => test::run(common, bundle, strict),
         Command::Lint { bundle, allow, strict } => lint::run(common, bundle, &allow, strict),
         Command::Diff { old, new, environment, exit_code } => {

@@ -37,6 +37,8 @@ fn what_waits_and_who_is_there_is_offered() {
     assert_eq!(names(&["kill", &format!("--run={}", &run[..8])]), [format!("--run={run}")]);
     assert_eq!(names(&["resolve", ""]), [action.as_str()]);
     assert_eq!(names(&["policy", "show", "pa"]), ["payer"]);
+    assert_eq!(names(&["policy", "why", "--agent", "pa"]), ["payer"]);
+    assert_eq!(names(&["policy", "why", "payments.t"]), ["payments.transfer"]);
     assert_eq!(names(&["log", "tail", "--agent", ""]), ["other", "payer", "reader"]);
     assert_eq!(names(&["keys", "remove", "f"]), ["finn", "fay"]);
     assert_eq!(names(&["keys", "add", "person", "x", "--group", ""]), ["finance", "operators"]);

@@ -133,6 +133,97 @@ fn lint_names_each_kind_of_doubt() {
     assert!(wrong.err.contains("did you mean `wildcard`?"), "{}", wrong.err);
 }
 
+/// The first line of each reason of the first situation, as it is told.
+fn first_lines(told: &Value) -> Vec<(String, String)> {
+    let reasons = told["actions"][0]["situations"][0]["reasons"].as_array().unwrap();
+    let first = |reason: &Value| {
+        let line = &reason["lines"][0];
+        (line["file"].as_str().unwrap().to_owned(), line["line"].as_str().unwrap().to_owned())
+    };
+    reasons.iter().map(first).collect()
+}
+
+#[test]
+fn why_names_the_lines_and_they_do_what_it_says() {
+    let place = place();
+    let call = r#"{"to": "acme", "amount": "20", "currency": "EUR"}"#;
+    place.aecl.run(&["explain", "assistant", "transfer_funds", call]).ended(4);
+    let told =
+        place.aecl.run(&["policy", "why", "transfer_funds", "--arguments", call, "--json"]).ended(0).json();
+    assert_eq!(
+        first_lines(&told),
+        [
+            (
+                "actions/finance.yaml".into(),
+                "approval: { always: false, approvers: [operators], count: 1, expires_s: 3600 }".into()
+            ),
+            ("agents/assistant.yaml".into(), "auto_approve_threshold: 0.7".into()),
+        ]
+    );
+    assert_eq!(told["actions"][0]["together"], json!([]), "{told}");
+    let page = place.aecl.run(&["policy", "why", "transfer_funds"]).ended(0).out;
+    for said in [
+        "transfer_funds, by assistant\n",
+        "every call: asks, risk 0.70\n",
+        "    agents/assistant.yaml, assistant:  auto_approve_threshold: 0.7\n",
+        "      approval_rule is left; gives up being asked about anything of this agent up to 0.70\n",
+        "With the 2 first lines together nobody is asked.",
+        "[unproven_destination /to]",
+        "[more_than_asked]",
+        "budgets: 5000.00 EUR per day",
+    ] {
+        assert!(page.contains(said), "{said}\n{page}");
+    }
+    assert!(!page.contains("production: 0"), "one line for each reason: {page}");
+    let all = place.aecl.run(&["policy", "why", "transfer_funds", "--all"]).ended(0).out;
+    assert!(all.contains("    risk.json:  production: 0\n"), "{all}");
+
+    // Written as it is told, nobody is asked, and the bundle in use is as it was.
+    place.aecl.run(&["explain", "assistant", "transfer_funds", call]).ended(4);
+    let other = place.other("other", |dir| {
+        edit(&dir.join("actions/finance.yaml"), "approval: { always: true", "approval: { always: false");
+        let agent = dir.join("agents/assistant.yaml");
+        edit(&agent, r#"auto_approve_threshold: "0.60""#, "auto_approve_threshold: 0.7");
+        fs::remove_dir_all(dir.join("examples")).unwrap();
+    });
+    place.aecl.run(&["explain", "assistant", "transfer_funds", call, "--policy", &other]).ended(0);
+    let after =
+        place.aecl.run(&["policy", "why", "transfer_funds", "--policy", &other, "--json"]).ended(0).json();
+    assert_eq!(after["actions"][0]["situations"][0]["verdict"], "allow", "{after}");
+
+    let read = place.aecl.run(&["policy", "why", "read_invoice", "--agent", "assistant"]).ended(0).out;
+    assert!(read.contains("Nobody is asked, in any of these situations."), "{read}");
+}
+
+#[test]
+fn why_names_what_may_have_been_meant() {
+    let place = place();
+    let wrong = place.aecl.run(&["policy", "why", "transfer_fund"]).ended(1);
+    assert!(
+        wrong.err.contains("did you mean `transfer_funds`?") && wrong.err.contains("[action_unknown]"),
+        "{}",
+        wrong.err
+    );
+    let wrong = place.aecl.run(&["policy", "why", "transfer"]).ended(1);
+    assert!(
+        wrong.err.contains("`reverse_transfer`") && wrong.err.contains("`transfer_funds`"),
+        "{}",
+        wrong.err
+    );
+    let wrong = place.aecl.run(&["policy", "why", "transfer_funds", "--agent", "asistant"]).ended(1);
+    assert!(
+        wrong.err.contains("did you mean `assistant`?") && wrong.err.contains("[agent_unknown]"),
+        "{}",
+        wrong.err
+    );
+    let none = place.aecl.run(&["policy", "why", "transfer_funds", "--arguments", "{"]).ended(0);
+    assert!(
+        none.out.contains("json_invalid") && none.out.contains("a call with arguments that fit"),
+        "{}",
+        none.out
+    );
+}
+
 #[test]
 fn diff_says_what_becomes_looser_and_stricter() {
     let place = place();

@@ -34,6 +34,7 @@ pub(super) fn of(common: &Common, path: &str, arg: &Arg) -> Option<Vec<Offer>> {
         ("log show", _) => both(common, Some("run_"), Some("act_")),
         ("log replay", "run") | (_, "run") => both(common, Some("run_"), None),
         ("rollback" | "resolve", "action") => both(common, None, Some("act_")),
+        ("policy why", "action") => actions(common),
         ("explain", id) if Some(id) == first(arg) => {
             let mut found = agents(common);
             found.extend(both(common, None, Some("act_")));
@@ -68,6 +69,12 @@ fn config(common: &Common) -> Option<Config> {
 fn agents(common: &Common) -> Vec<Offer> {
     let Ok(bundle) = loader::load(&Home::new(&common.dir).policy()) else { return Vec::new() };
     bundle.agents().map(|agent| offer(agent.agent_id.as_str(), &agent.description)).collect()
+}
+
+fn actions(common: &Common) -> Vec<Offer> {
+    let Ok(bundle) = loader::load(&Home::new(&common.dir).policy()) else { return Vec::new() };
+    let all = bundle.catalogue().iter();
+    all.map(|(name, typed)| offer(name.as_str(), typed.manifest.effect.name())).collect()
 }
 
 fn servers(common: &Common) -> Vec<Offer> {

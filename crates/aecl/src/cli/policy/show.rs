@@ -50,7 +50,7 @@ pub(super) fn run(
     Ok(Exit::Done)
 }
 
-fn find(bundle: &Bundle, name: &str) -> std::result::Result<Arc<AgentManifest>, Error> {
+pub(super) fn find(bundle: &Bundle, name: &str) -> std::result::Result<Arc<AgentManifest>, Error> {
     bundle.agents().find(|a| a.agent_id.as_str() == name).cloned().ok_or_else(|| {
         let near = nearest(name, bundle.agents().map(|a| a.agent_id.clone()));
         let near = near.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
