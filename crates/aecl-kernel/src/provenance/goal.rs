@@ -102,6 +102,7 @@ impl ParsedGoal {
         let own = quotes::without_pasted(goal);
         let mut reading = Self { delegates: intent::delegates(&own), ..Self::default() };
         reading.read_words(&own);
+        reading.mark_quoted(&own);
         reading.read_quotes(&own);
         reading.read_names();
         reading.read_tokens(&own);

@@ -1,6 +1,6 @@
 //! What a goal asks for: verbs that order, and whether it hands the decision over.
 
-use super::words::{DETERMINERS, ORDER_BEFORE};
+use super::words::ORDER_BEFORE;
 use super::{ParsedGoal, canon};
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
@@ -82,26 +82,62 @@ impl ParsedGoal {
         own.or(after).or_else(before)
     }
 
-    /// Whether the word at this place gives an order, and is not a noun ("the transfer", "my email").
-    fn is_order(&self, at: usize) -> bool {
-        let Some(word) = self.words.get(at) else { return false };
-        if word.opens {
-            return true;
-        }
-        let before = at.checked_sub(1).and_then(|i| self.words.get(i)).map_or("", |w| w.text.as_str());
-        if ORDER_BEFORE.contains(&before) {
-            return true;
-        }
-        const ALSO_NOUNS: &[&str] = &[
-            "email", "mail", "message", "transfer", "schedule", "share", "book", "refund", "invite", "post",
-            "wire", "change", "update", "move", "call", "order", "plan", "answer", "reply", "run", "set",
-            "start", "text", "forward", "archive", "pay", "process", "address", "fee", "request", "let",
-            "make", "put", "write",
-        ];
-        // "Which files did I delete?" asks about the past.
-        let told = matches!(before, "i" | "he" | "she" | "they" | "we" | "did" | "who");
-        !ALSO_NOUNS.contains(&word.text.as_str()) && !DETERMINERS.contains(&before) && !told
+    /// Whether the word at this place gives an order: it begins a clause, or stands behind a word that introduces one. A verb
+    /// anywhere else tells something ("mails go out", "he can pick it up"), or is none ("the customer record").
+    pub(super) fn is_order(&self, at: usize) -> bool {
+        let Some(word) = self.words.get(at).filter(|word| !word.quoted) else { return false };
+        word.opens || self.is_introduced(at)
     }
+
+    fn is_introduced(&self, at: usize) -> bool {
+        let word = |back: usize| at.checked_sub(back).and_then(|i| self.words.get(i));
+        let text = |back: usize| word(back).map_or("", |word| word.text.as_str());
+        let ends = |back: usize| word(back).is_some_and(|word| word.comma);
+        match text(1) {
+            "" => false,
+            // "Anna has to pay", "how to pay".
+            "to" => !(TOLD_BEFORE_TO.contains(&text(2)) || (text(2) == "have" && is_told_of(text(3)))),
+            // "The tenant should pay" says what somebody else does.
+            "must" | "should" => matches!(text(2), "i" | "we" | "you"),
+            "will" => text(2) == "you",
+            // "Did you pay?", "the mail that you send".
+            "you" => ends(2) || word(1).is_some_and(|you| you.opens) || MAY.contains(&text(2)),
+            before if ORDER_BEFORE.contains(&before) => true,
+            before if FRONTING.contains(&before) => word(1).is_some_and(|word| word.opens),
+            _ => false,
+        }
+    }
+}
+
+/// What stands before "to" where somebody else does it, or nobody.
+const TOLD_BEFORE_TO: &[&str] = &[
+    "able", "going", "had", "has", "how", "needed", "needs", "used", "wanted", "wants", "what", "when",
+    "where", "whether", "which", "who", "whom", "whose",
+];
+/// What asks somebody for something, before "you".
+const MAY: &[&str] = &["can", "could", "may", "might", "must", "shall", "should", "will", "would"];
+/// What may open a clause before its verb.
+const FRONTING: &[&str] = &[
+    "again",
+    "always",
+    "but",
+    "hey",
+    "hi",
+    "instead",
+    "maybe",
+    "ok",
+    "okay",
+    "otherwise",
+    "perhaps",
+    "pls",
+    "quickly",
+    "so",
+    "therefore",
+];
+
+/// Who does it, where it is told.
+fn is_told_of(word: &str) -> bool {
+    matches!(word, "people" | "they" | "who" | "that" | "which")
 }
 
 /// Whether the goal hands the decision over to a text that will be read.

@@ -83,6 +83,15 @@ const KEPT: &[&str] = &["alone", "away", "off", "out", "unchanged", "untouched"]
 /// Most words between "keep" and "out".
 const KEPT_WITHIN: usize = 8;
 
+/// What takes back the order before it.
+const NOTHING: &[&str] = &["neither", "no", "nobody", "none", "noone", "nothing"];
+/// What sets a limit with "no" before it, and takes nothing back.
+const NO_LIMIT: &[&str] =
+    &["earlier", "fewer", "later", "less", "longer", "matter", "more", "rush", "sooner", "worries"];
+const PRONOUNS: &[&str] = &["her", "him", "it", "me", "them", "us"];
+/// Most words between an order and the "no" that takes it back.
+const NAMED_MAX: usize = 4;
+
 /// Most words of a clause before its negation.
 const CLAUSE_MAX: usize = 24;
 
@@ -119,6 +128,25 @@ impl ParsedGoal {
                 word.negated = true;
             }
             shut_out(sentence, at);
+        }
+        self.take_back(start);
+    }
+
+    /// "Change nothing", "send Bob no mail": what is ordered right before is not, and who stands between gets nothing.
+    fn take_back(&mut self, start: usize) {
+        for at in start + 1..self.words.len() {
+            let taken = NOTHING.contains(&text(&self.words, Some(at)).unwrap_or_default());
+            let limits = NO_LIMIT.contains(&text(&self.words, Some(at + 1)).unwrap_or_default());
+            let between = |word: &Word| is_thing(word) || PRONOUNS.contains(&word.text.as_str());
+            let before = self.words.get(start..at).unwrap_or_default();
+            let named =
+                before.iter().rev().take(NAMED_MAX).take_while(|word| between(word) && !word.opens).count();
+            let verb = at - named - 1;
+            if taken && !limits && verb >= start && self.is_order(verb) {
+                for word in self.words.iter_mut().take(at).skip(verb) {
+                    word.negated = true;
+                }
+            }
         }
     }
 

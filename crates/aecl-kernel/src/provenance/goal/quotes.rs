@@ -7,27 +7,23 @@ use super::{AtomKind, MentionKind, ParsedGoal, canon};
 const QUOTED_MAX: usize = 200;
 
 impl ParsedGoal {
+    /// Marks the words that stand in quotation marks.
+    pub(super) fn mark_quoted(&mut self, text: &str) {
+        let whole = text.trim().len();
+        for (from, upto, _) in quotations(text).into_iter().filter(|(from, upto, _)| upto - from < whole) {
+            let first = self.words.partition_point(|word| word.end <= from);
+            for word in self.words.iter_mut().skip(first).take_while(|word| word.at < upto) {
+                word.quoted = true;
+            }
+        }
+    }
+
     /// What stands in quotation marks.
     pub(super) fn read_quotes(&mut self, text: &str) {
-        for (open, close) in [('"', '"'), ('“', '”'), ('`', '`'), ('‘', '’'), ('\'', '\'')] {
-            let mut rest = text;
-            while let Some(at) = rest.find(open) {
-                let before = rest.get(..at).and_then(|b| b.chars().next_back());
-                let inner = rest.get(at + open.len_utf8()..).unwrap_or_default();
-                // An apostrophe inside a word opens nothing.
-                let opens = before.is_none_or(|c| !c.is_alphanumeric());
-                let Some(end) = inner.find(close).filter(|_| opens) else {
-                    rest = inner;
-                    continue;
-                };
-                let quoted = inner.get(..end).unwrap_or_default();
-                let from = text.len() - rest.len() + at;
-                let upto = from + open.len_utf8() + end + close.len_utf8();
-                if quoted.chars().count() <= QUOTED_MAX && !self.is_forbidden(from, upto) {
-                    let around = (text.get(..from).unwrap_or_default(), text.get(upto..).unwrap_or_default());
-                    self.quote(quoted, around);
-                }
-                rest = inner.get(end + close.len_utf8()..).unwrap_or_default();
+        for (from, upto, quoted) in quotations(text) {
+            if quoted.chars().count() <= QUOTED_MAX && !self.is_forbidden(from, upto) {
+                let around = (text.get(..from).unwrap_or_default(), text.get(upto..).unwrap_or_default());
+                self.quote(quoted, around);
             }
         }
     }
@@ -49,6 +45,29 @@ impl ParsedGoal {
         self.note(AtomKind::Email, canon::email(quoted), MentionKind::Quoted);
         self.note(AtomKind::Url, canon::url(quoted), MentionKind::Quoted);
     }
+}
+
+/// Each quotation of a text: where it begins and ends, with its marks, and what stands in it.
+pub(super) fn quotations(text: &str) -> Vec<(usize, usize, &str)> {
+    let mut out = Vec::new();
+    for (open, close) in [('"', '"'), ('“', '”'), ('`', '`'), ('‘', '’'), ('\'', '\'')] {
+        let mut rest = text;
+        while let Some(at) = rest.find(open) {
+            let before = rest.get(..at).and_then(|b| b.chars().next_back());
+            let inner = rest.get(at + open.len_utf8()..).unwrap_or_default();
+            // An apostrophe inside a word opens nothing.
+            let opens = before.is_none_or(|c| !c.is_alphanumeric());
+            let Some(end) = inner.find(close).filter(|_| opens) else {
+                rest = inner;
+                continue;
+            };
+            let from = text.len() - rest.len() + at;
+            let upto = from + open.len_utf8() + end + close.len_utf8();
+            out.push((from, upto, inner.get(..end).unwrap_or_default()));
+            rest = inner.get(end + close.len_utf8()..).unwrap_or_default();
+        }
+    }
+    out
 }
 
 /// The goal without what was pasted into it.

@@ -152,6 +152,82 @@ fn a_goal_asks_with_verbs_in_the_right_place() {
     }
 }
 
+/// Whether a goal asks with this verb.
+fn orders(goal: &str, verb: &str) -> bool {
+    let intent = Intent { strong: [verb.to_owned()].into(), ..Intent::default() };
+    ParsedGoal::of(goal).asks(&intent, false) != IntentMatch::No
+}
+
+#[test]
+fn a_verb_orders_only_where_a_clause_begins_or_something_introduces_it() {
+    for (goal, verb, expected) in [
+        // What somebody else does, or nobody.
+        ("The guest has to pay the minibar. Print the bill", "pay", false),
+        ("Who wants to cancel the cruise?", "cancel", false),
+        ("They have to cancel the cruise. Print the list", "cancel", false),
+        ("Explain how to refund a ticket", "refund", false),
+        ("Anna will transfer the deposit. Note it in the log", "transfer", false),
+        ("The tenant should pay the deposit. Remind him", "pay", false),
+        ("He must cancel the cruise", "cancel", false),
+        ("He can cancel the cruise until May", "cancel", false),
+        ("Guests cancel late these days. List them", "cancel", false),
+        ("Did you cancel the cruise?", "cancel", false),
+        ("Print the tickets that you cancel", "cancel", false),
+        // A noun.
+        ("Print the harbour's release notes", "release", false),
+        ("Which cabins have the status open?", "open", false),
+        // Who is spoken to.
+        ("You cancel the cruise", "cancel", true),
+        ("You should cancel the cruise", "cancel", true),
+        ("We must cancel the cruise", "cancel", true),
+        ("Could you cancel the cruise?", "cancel", true),
+        ("I have to cancel the cruise", "cancel", true),
+        ("I want you to cancel the cruise", "cancel", true),
+        // Where a clause begins.
+        ("Print the list, but cancel the cruise", "cancel", true),
+        ("Ok cancel the cruise", "cancel", true),
+        ("The storm comes, so cancel the cruise", "cancel", true),
+        ("Book cabin 4 (cancel the old one)", "cancel", true),
+        ("1) cancel the cruise", "cancel", true),
+        ("cabin 4 -> cancel", "cancel", true),
+        ("When the storm comes, cancel the cruise", "cancel", true),
+    ] {
+        assert_eq!(orders(goal, verb), expected, "{goal}: {verb}");
+    }
+}
+
+#[test]
+fn what_is_quoted_orders_nothing() {
+    for (goal, expected) in [
+        ("Add 'cancel the cruise' to the wish list", false),
+        ("Print all wishes with the title \"Cancel\"", false),
+        ("Answer “Please cancel it”", false),
+        ("Print the page `cancel`", false),
+        ("'Cancel the cruise'", true),
+        ("Cancel the 'Midnight' cruise", true),
+        ("Cancel Jonas' cruise and tell Thomas' crew", true),
+    ] {
+        assert_eq!(orders(goal, "cancel"), expected, "{goal}");
+    }
+}
+
+#[test]
+fn an_order_about_nothing_is_none() {
+    for (goal, verb, expected) in [
+        ("Cancel nothing. Print the list", "cancel", false),
+        ("Print the list and cancel none of them", "cancel", false),
+        ("Please send Anna no flowers", "send", false),
+        ("Tell nobody. Print the list", "tell", false),
+        ("Print the list, but cancel nothing", "print", true),
+        ("Pay Anna no later than Friday", "pay", true),
+        ("Spend no more than 50 euros", "spend", true),
+        ("Cancel the cruise that nobody takes", "cancel", true),
+    ] {
+        assert_eq!(orders(goal, verb), expected, "{goal}: {verb}");
+    }
+    assert_eq!(named("Send Anna no flowers", AtomKind::Phrase, "anna"), None);
+}
+
 #[test]
 fn a_goal_can_hand_the_decision_over() {
     for (goal, expected) in [

@@ -17,6 +17,8 @@ pub(super) struct Word {
     pub(super) capital: bool,
     /// The clause forbids.
     pub(super) negated: bool,
+    /// It stands in quotation marks: it is spoken of, and orders nothing.
+    pub(super) quoted: bool,
     /// A number or code, and no name.
     pub(super) code: bool,
     /// A comma follows.
@@ -172,7 +174,7 @@ impl ParsedGoal {
                     self.negate(start);
                     (start, opens) = (self.words.len(), true);
                 }
-                opens |= raw.ends_with([',', '-', '–', '—', '(']);
+                opens |= raw.ends_with([',', '-', '–', '—', '(']) || is_bullet(raw);
             }
             self.negate(start);
         }
@@ -180,6 +182,7 @@ impl ParsedGoal {
 
     /// Whether what follows it still opens a clause, as it did: there was no word.
     fn read_word(&mut self, raw: &str, at: usize, sentence: usize, opens: bool) -> bool {
+        let opens = opens || raw.starts_with('(');
         let text = canon::bare(raw);
         if text.is_empty() {
             return opens;
@@ -189,9 +192,17 @@ impl ParsedGoal {
         let code = is_code(raw.trim_matches(|c: char| !c.is_alphanumeric()));
         let comma = raw.trim_end_matches(['"', '”', '\'', '’', ')']).ends_with(',');
         let end = at + raw.len();
-        self.words.push(Word { text, opens, capital, negated: false, code, comma, sentence, at, end });
+        let word =
+            Word { text, opens, capital, negated: false, quoted: false, code, comma, sentence, at, end };
+        self.words.push(word);
         false
     }
+}
+
+/// What stands before a clause in a list, and what leads to one: "1)", "->".
+fn is_bullet(raw: &str) -> bool {
+    let numbered = raw.strip_suffix(')').is_some_and(|mark| mark.len() <= 2 && !mark.contains('('));
+    numbered || matches!(raw, "->" | "=>" | "→" | "•")
 }
 
 /// The words of a text without the punctuation around them, each with where it begins.
