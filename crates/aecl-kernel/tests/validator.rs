@@ -9,6 +9,7 @@ use aecl_analysis::load::VettedBundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::goal::ParsedGoal;
 use aecl_kernel::provenance::ingest::ingest;
+use aecl_kernel::record::decision::Verdict;
 use bank::{EVIL, IBAN, Run, STANDARD};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -544,12 +545,6 @@ fn a_goal_with_a_pasted_mail_is_trusted_without_the_mail() {
 }
 
 #[test]
-fn a_goal_in_another_language_asks() {
-    let mut run = Run::new(&format!("Bezahle 50 an {IBAN}")).tainted();
-    assert_eq!(run.says("pay", json!({"to": IBAN, "amount": 50})), "require_approval off_intent");
-}
-
-#[test]
 fn one_that_was_asked_for_is_one() {
     let mut run = Run::new(&format!("Pay 50 to {IBAN}")).tainted();
     let pay = json!({"to": IBAN, "amount": 50});
@@ -735,6 +730,47 @@ proptest::proptest! {
 }
 
 // --- What cannot be undone
+
+#[test]
+fn a_goal_in_another_language_asks() {
+    let unread = "the goal is not in English, which is the only language that is read";
+    let said = |run: &mut Run, name: &str, arguments: &Value| -> Vec<String> {
+        let ruling = run.propose(name, arguments.clone());
+        let asking = ruling.decision().findings.iter().filter(|f| f.verdict == Verdict::RequireApproval);
+        asking.map(|finding| finding.message.clone()).collect()
+    };
+    for goal in [
+        format!("Zahle 50 Euro an {IBAN}"),
+        format!("Paie 50 euros à {IBAN}"),
+        format!("Paga 50 euros a {IBAN}, por favor"),
+        format!("向 {IBAN} 支付 50 欧元"),
+        // An English sentence is worth nothing beside one that may take it back.
+        format!("Pay 50 to {IBAN}. Aber erst, wenn ich es sage"),
+        format!("Wire 50 to {IBAN}. 不要付款"),
+    ] {
+        let pay = json!({"to": IBAN, "amount": 50});
+        for open in [Run::new, Run::strict] {
+            let said_of = |name: &str| said(&mut open(&goal).tainted(), name, &pay).join("\n");
+            assert!(
+                said_of("pay").contains(&format!("{unread}; whether it asks for `pay` is not known")),
+                "{goal}"
+            );
+            assert!(said_of("wire").contains(&format!("`wire` cannot be undone, and {unread}")), "{goal}");
+            // Also where a sentence of a stranger says the value: the goal may say it, too.
+            let told = open(&goal).tainted().told("pay", &pay, "/to");
+            assert!(told.starts_with("require_approval "), "{goal}: {told}");
+        }
+        // Before a stranger was read, too, where the words of a goal would let it pass.
+        assert!(said(&mut Run::new(&goal), "wire", &pay).join("\n").contains(unread), "{goal}");
+    }
+    // A page that the goal names is opened after a question that says why.
+    let page = json!({"url": "https://shop.example/a"});
+    let goal = "Öffne auf keinen Fall https://shop.example/a";
+    assert!(said(&mut Run::new(goal).tainted(), "get_page", &page).join("\n").contains(unread));
+    // What somebody is to be told may be in any language.
+    let mut run = Run::new(&format!("Pay 50 to {IBAN} with the note 'Vielen Dank für alles'")).tainted();
+    assert_eq!(run.says("pay", json!({"to": IBAN, "amount": 50, "note": "Vielen Dank für alles"})), "allow");
+}
 
 #[test]
 fn what_cannot_be_undone_asks_unless_all_that_matters_is_proven() {

@@ -210,6 +210,8 @@ codes! {
     OFF_INTENT = "off_intent";
     /// The goal does not ask for it, and a value that matters is unproven.
     OFF_INTENT_UNPROVEN = "off_intent_unproven";
+    /// The goal is in a language that is not read.
+    GOAL_UNREAD = "goal_unread";
     /// A stranger's sentence says where it goes, and nobody who is trusted does.
     TOLD_BY_STRANGER = "told_by_stranger";
     /// The goal asks for one, and this is another.

@@ -117,7 +117,9 @@ impl Cover {
             code::UNGROUNDED => spelt_out(),
             // With a declared plan the words of the goal are not asked. Beside one that the agent proposes they are, and people
             // have read next to each step that the goal does not ask for it.
-            code::OFF_INTENT | code::OFF_INTENT_UNPROVEN | code::MORE_THAN_ASKED => self.proposed,
+            code::OFF_INTENT | code::OFF_INTENT_UNPROVEN | code::GOAL_UNREAD | code::MORE_THAN_ASKED => {
+                self.proposed
+            }
             // They have read where it goes, if every destination of the call is spelt out, also where only one needs proof.
             code::PRIVATE_TO_OUTSIDE => {
                 let mut to = leaves.iter().filter(|l| l.class.is_destination()).peekable();

@@ -66,6 +66,9 @@ pub struct Findings {
     pub(crate) check: &'static str,
 }
 
+/// What is said where a goal was not read.
+pub(crate) const UNREAD_GOAL: &str = "the goal is not in English, which is the only language that is read";
+
 impl Findings {
     /// It does not happen.
     pub fn block(&mut self, code: Code, message: impl Into<String>) {

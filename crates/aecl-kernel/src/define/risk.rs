@@ -116,6 +116,7 @@ impl Weights {
             (code::UNPROVEN_ATTACHMENT, 30),
             (code::UNPROVEN_FETCH, 40),
             (code::OFF_INTENT, 30),
+            (code::GOAL_UNREAD, 30),
             (code::OFF_INTENT_UNPROVEN, 30),
             (code::TOLD_BY_STRANGER, 30),
             (code::UNGROUNDED, 25),

@@ -5,6 +5,7 @@
 //! third-party. Names in a sentence that forbids something are not endorsed by it.
 
 mod intent;
+mod language;
 mod negation;
 mod numbers;
 mod quotes;
@@ -60,6 +61,8 @@ pub struct ParsedGoal {
     /// Numbers and names of bills, orders, files: they name these, and never where something goes.
     references: BTreeMap<Atom, MentionKind>,
     words: Vec<Word>,
+    /// Some of it is in another language than English, so nothing of it was read: it names nothing and asks for nothing.
+    pub unread: bool,
     /// It hands the decision over to what will be read: "do what the mail says".
     pub delegates: bool,
     /// It asks for more than one of something.
@@ -103,6 +106,9 @@ impl ParsedGoal {
         let mut reading = Self { delegates: intent::delegates(&own), ..Self::default() };
         reading.read_words(&own);
         reading.mark_quoted(&own);
+        if !reading.is_english(&own) {
+            return Self { unread: true, ..Self::default() };
+        }
         reading.read_quotes(&own);
         reading.read_names();
         reading.read_tokens(&own);

@@ -55,6 +55,9 @@ pub struct Provenance {
     pub grounded: bool,
     /// Whether the goal asks for it.
     pub asks: IntentMatch,
+    /// The goal is in a language that is not read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
     /// The goal hands the decision over to what is read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delegates: bool,
@@ -319,6 +322,7 @@ impl Provenance {
             beyond: BTreeSet::new(),
             grounded: true,
             asks: IntentMatch::Strongly { verb: String::new() },
+            unread: false,
             delegates: false,
             elsewhere: false,
             plural: true,

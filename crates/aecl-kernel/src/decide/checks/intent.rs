@@ -3,7 +3,7 @@
 
 use crate::base::code::{self, Code};
 use crate::base::evidence::is_told;
-use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
+use crate::decide::request::{DecisionRequest, Findings, UNREAD_GOAL, is_strict, is_tainted, understood};
 use crate::define::catalogue::flow::Audience;
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::IntentMatch;
@@ -20,6 +20,9 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         Some(_) => return,
     };
     let name = &typed.manifest.name;
+    if provenance.unread && provenance.asks == IntentMatch::No {
+        return unread(name.as_str(), typed, strict, findings);
+    }
     let told = strict && !provenance.delegates && leads_where_told(q, findings);
     if !typed.manifest.effect.changes_something() && !told {
         return;
@@ -69,6 +72,16 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
             findings.row(code::MORE_THAN_ASKED, strict, text, Vec::new());
         }
         IntentMatch::Strongly { .. } | IntentMatch::Weakly { .. } => {}
+    }
+}
+
+/// What a goal asks for that nobody could read is not known, also of what harms nobody; it may forbid that.
+fn unread(name: &str, typed: &TypedAction, strict: bool, findings: &mut Findings) {
+    let changes = typed.manifest.effect.changes_something();
+    // A read is asked about where it goes only, and whoever is asked is told why nothing in the goal proves that.
+    if changes || findings.has_row(8) || findings.has_row(11) {
+        let text = format!("{UNREAD_GOAL}; whether it asks for `{name}` is not known");
+        findings.row(code::GOAL_UNREAD, strict, text, Vec::new());
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::data_flow;
 use crate::base::code;
-use crate::decide::request::{DecisionRequest, Findings};
+use crate::decide::request::{DecisionRequest, Findings, UNREAD_GOAL};
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::IntentMatch;
 use crate::provenance::proof::judged;
@@ -45,8 +45,9 @@ fn irreversible(q: &DecisionRequest<'_>, typed: &TypedAction, findings: &mut Fin
     if q.facts.edition < SAID {
         return findings.ask_somebody(code::IRREVERSIBLE, format!("`{name}` cannot be undone"));
     }
-    let Missing { is_asked, about } = missing;
+    let Missing { is_asked, is_unread, about } = missing;
     let why = match (is_asked, about.is_empty()) {
+        _ if is_unread && !is_asked => UNREAD_GOAL.to_owned(),
         (true, _) => format!("nobody who is trusted has named {}", data_flow::names(&about)),
         (false, true) => "the goal does not ask for it".to_owned(),
         (false, false) => {
@@ -64,6 +65,8 @@ fn irreversible(q: &DecisionRequest<'_>, typed: &TypedAction, findings: &mut Fin
 struct Missing {
     /// The goal or the plan asks for it.
     is_asked: bool,
+    /// Its words count, and nobody here can read them.
+    is_unread: bool,
     /// What nobody who is trusted has named.
     about: Vec<UnprovenArgument>,
 }
@@ -79,7 +82,8 @@ impl Missing {
         let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
         let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No);
         let unproven = data_flow::unproven(&judged(q.action, typed, edition), typed, edition, provenance);
-        Some(Self { is_asked, about: unproven.into_iter().map(|(_, doubt)| doubt).collect() })
+        let is_unread = by_words && provenance.unread;
+        Some(Self { is_asked, is_unread, about: unproven.into_iter().map(|(_, doubt)| doubt).collect() })
     }
 
     fn is_nothing(&self) -> bool {

@@ -69,6 +69,7 @@ pub const ROWS: &[Row] = &[
         when: "where it goes, what it links to or a password stands in a stranger's sentence, and nobody who is trusted has named it",
     },
     ask(9, code::OFF_INTENT, "the goal does not ask for it, and it is more than a nuisance"),
+    ask(9, code::GOAL_UNREAD, "the goal is not in English, and no other language is read"),
     ask(9, code::MORE_THAN_ASKED, "the goal asks for one, and this is another"),
     ask(10, code::PRIVATE_TO_OUTSIDE, "the run has private data, and the user has not named where it goes"),
     ask(11, code::UNPROVEN_FETCH, "a page is fetched that the user has not named"),

@@ -319,6 +319,7 @@ impl Provenance {
             beyond: BTreeSet::new(),
             grounded: search.is_grounded(&leaves, action)?,
             asks: IntentMatch::No,
+            unread: search.goals.0.iter().any(|goal| goal.unread),
             delegates: search.goals.0.iter().any(|goal| goal.delegates),
             elsewhere: false,
             plural: search.goals.0.iter().any(|goal| goal.plural),

@@ -1,5 +1,5 @@
-//! Sentences that forbid or contrast: what they name is not endorsed by them. English is read, and a few words of its
-//! neighbours; what is overlooked in another language is named like anything else.
+//! Sentences that forbid or contrast: what they name is not endorsed by them. English is read; of a goal in
+//! another language nothing is.
 
 use super::ParsedGoal;
 use super::words::{WORDS_MAX, Word};
@@ -22,24 +22,12 @@ const NEGATIONS: &[&str] = &[
     "nobody",
     "none",
     "noone",
-    "nicht",
-    "nie",
-    "niemals",
-    "kein",
-    "keine",
-    "keinen",
-    "keinem",
-    "keiner",
-    "ohne",
-    "jamais",
-    "nunca",
 ];
 /// What takes away what it acts on, and nothing that is said afterwards.
 const REJECTS: &[&str] =
     &["disregard", "ignore", "ignoring", "omit", "omitting", "prevent", "skip", "skipping"];
 /// What names one thing to say that another is meant.
-const CONTRASTS: &[&str] =
-    &["anstatt", "anstelle", "außer", "ausser", "excepto", "salvo", "sauf", "statt", "unlike"];
+const CONTRASTS: &[&str] = &["unlike"];
 /// The same in two words.
 const CONTRASTS_OF_TWO: &[(&str, &str)] = &[
     ("apart", "from"),

@@ -229,6 +229,119 @@ fn an_order_about_nothing_is_none() {
 }
 
 #[test]
+fn a_goal_in_another_language_is_not_read() {
+    for goal in [
+        // German, also with words that look English.
+        "Überweise 50 Euro an Bob",
+        "Zahle die Rechnung von Bob, aber nicht die von Eve",
+        "Send das bitte an bob@example.com",
+        "Das Gift muss weg, die Mail von Bob auch",
+        "Update bitte den Kalender",
+        "Start den Server neu",
+        "Lösch die Datei notes.txt",
+        "Bitte 20 Euro an Send GmbH",
+        "loesche alle dateien",
+        "ÜBERWEISE BOB DAS GELD",
+        // French.
+        "Paie la facture de Paul",
+        "Archive les messages de Paul",
+        "Change le mot de passe",
+        "Invite Paul à la réunion",
+        "Supprime le fichier notes.txt",
+        "N'envoie rien à Eve",
+        "Note l'adresse de Paul",
+        // Spanish.
+        "Paga la factura de Juan",
+        "Cancela mi reserva",
+        "Envía el archivo a bob@example.com",
+        "Archive los mensajes de Juan",
+        "No borres nada",
+        // Italian, Portuguese, Dutch, Swedish, Polish.
+        "Paga la fattura di Gianni",
+        "Delete o arquivo notes.txt",
+        "Cancele a minha conta",
+        "Open het bestand notes.txt",
+        "Mail de factuur naar Bob",
+        "Plan een afspraak met Bob",
+        "Betala räkningen till Bob",
+        "Usuń plik notes.txt",
+        // Of which no word is listed.
+        "Poista vanha tiedosto",
+        "Hapus file lama",
+        "Futa faili zote",
+        // Other scripts.
+        "给Bob转50欧元",
+        "把文件 notes.txt 删除",
+        "請 delete notes.txt",
+        "ファイルを削除して",
+        "Удали файл notes.txt",
+        "Pay Бобу 50",
+        "ادفع لبوب",
+        "Πλήρωσε τον Bob",
+        // Both.
+        "Pay Bob 50 euros. Aber nicht vor Freitag",
+        "Pay Bob 50 euros, aber nur einmal",
+        "Pay Bob 50 euros statt Eve",
+        "Delete the file notes.txt. Ne supprime pas les autres",
+        "Delete the file notes.txt. No borres nada más",
+        "Pay the invoice of Bob 不要付给 Eve",
+        "Send the list to Bob. Hapus semua",
+        "Pay Bob 50, ma non a Eve",
+        "Pay Bob. Nein!",
+        "Reset das Passwort",
+        "Share list con Bob",
+        "Pay Bob.\nEve bekommt gar keins",
+    ] {
+        let read = ParsedGoal::of(goal);
+        assert!(read.unread, "{goal}");
+        assert!(read.atoms.is_empty() && read.references.is_empty() && read.words.is_empty(), "{goal}");
+    }
+}
+
+#[test]
+fn an_english_goal_with_foreign_names_and_texts_is_read() {
+    for goal in [
+        "Pay the invoice of Müller und Söhne GmbH",
+        "Pay Société Générale de Banque 50 euros",
+        "Pay the rent of Calle de la Rosa 12",
+        "Book a table at La Boqueria in El Raval",
+        "Reply to jürgen that I am late",
+        "Send Hans the message 'Wir sehen uns morgen um acht, bitte nicht vergessen'",
+        "Answer Zoë: \"À demain, je vous envoie le fichier\"",
+        "Send “明天见” to Bob",
+        "Tell Иван that I am late",
+        "Order 3 jalapeño pizzas at the café à la Turca",
+        "Send my résumé to Charles de Gaulle and Ludwig van Beethoven",
+        "Set the limit to 5 µs and the angle to π",
+        "Rename the column straße_alt to street",
+        "Restart web",
+        "Upgrade nginx",
+        "Water plants",
+        "git push origin main",
+        "Add milk eggs bread",
+        "Add the El Niño report to La Niña",
+        "Delete notes.txt",
+        "Cancel my booking",
+        "refund order 1042 pls",
+        "POST the report",
+        "living room to 21.5, bedroom to 17 please",
+        "Movie night! The scene please",
+        "unread mails?",
+        "Sync C'est-la-vie with the calendar",
+        "c'mon, pay the rent",
+        "Play Die Zauberflöte in the kitchen",
+        "Buy a gift for the die hard fans, then send it",
+        "",
+        "42",
+        "Hello",
+    ] {
+        assert!(!ParsedGoal::of(goal).unread, "{goal}");
+    }
+    assert!(orders("Send Hans the message 'Bitte nicht zahlen'", "send"));
+    assert!(named("Pay the invoice of Müller und Söhne GmbH", AtomKind::Phrase, "müller").is_some());
+}
+
+#[test]
 fn a_goal_can_hand_the_decision_over() {
     for (goal, expected) in [
         ("Do the actions specified in the email from David", true),
@@ -266,7 +379,7 @@ fn a_sentence_that_forbids_or_contrasts_proves_nothing_of_what_it_names() {
         ("Ignore a@x.example and answer b@x.example", "b"),
         ("Refuse to tell a@x.example. Tell b@x.example", "b"),
         ("Stop the job of a@x.example", "a"),
-        ("Nimm b@x.example statt a@x.example", "b"),
+        ("Nimm b@x.example statt a@x.example", ""),
         ("Don’t mail a@x.example, please mail b@x.example", "b"),
         ("Mail a@x.example. Never mail a@x.example about money", "a"),
     ] {

@@ -174,6 +174,7 @@ fn plainer(finding: &Finding) -> (u8, String) {
         code::OFF_INTENT | code::OFF_INTENT_UNPROVEN | code::TOLD_BY_STRANGER => {
             (2, "Its task does not ask for this")
         }
+        code::GOAL_UNREAD => (2, "Its task is not in English, the only language that is read"),
         code::APPROVAL_RULE => (4, ""),
         code::RISK_ABOVE_THRESHOLD => (8, "It is riskier than what goes through by itself"),
         code::IRREVERSIBLE => (UNDO, "It cannot be undone"),
