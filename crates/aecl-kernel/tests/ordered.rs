@@ -45,11 +45,9 @@ fn says(goal: &str, name: &str, call: &Value) -> String {
 #[test]
 fn a_word_beside_the_order_names_what_the_order_is_for() {
     let call = json!({"vessel": "mash", "hall": "cellar"});
-    for goal in [
-        "Stir mash in the cellar",
-        "mash in the cellar smells. Stir it, please.",
-        "Look at the notes, then stir mash in cellar",
-    ] {
+    for goal in
+        ["Stir mash in the cellar", "Look at the notes, then stir mash in cellar", "Stir mash and cellar"]
+    {
         assert_eq!(says(goal, "vat.set", &call), "allow", "{goal}");
     }
     for goal in [
@@ -59,6 +57,13 @@ fn a_word_beside_the_order_names_what_the_order_is_for() {
         "Do not stir mash in the cellar",
         "How is mash in the cellar?",
         "Stir mash",
+        "mash in the cellar smells. Stir it, please.",
+        "Stir mash, the cellar is cold",
+        "Stir mash and tell the cellar",
+        "Stir mash because of the cellar",
+        "Stir mash that the cellar sent",
+        "Stir mash, but not the cellar",
+        "Stir mash while cellar cools",
     ] {
         assert_ne!(says(goal, "vat.set", &call), "allow", "{goal}");
     }

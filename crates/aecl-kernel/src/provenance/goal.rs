@@ -22,7 +22,7 @@ use super::atoms::{Atom, AtomKind, is_rooted};
 use super::canon;
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use words::{ORDER_BEFORE, PLURALS, RECORDS, Word, is_filler, is_month_or_day, is_name};
 
 /// A word is another with another ending if it begins with as many bytes, and not more follow.
@@ -37,6 +37,16 @@ const EXTENSIONS: &[&str] =
     &["conf", "docx", "html", "jpeg", "json", "md", "pptx", "text", "toml", "webp", "xlsx", "yaml"];
 /// What begins a matter of its own.
 const ANEW: &[&str] = &["additionally", "also", "besides", "furthermore", "moreover"];
+
+/// So many words behind an order may say what it is for.
+const OBJECT_WORDS: usize = 8;
+/// Words behind which a sentence speaks of something else than what it orders.
+#[rustfmt::skip]
+const BEGINS_ELSE: &[&str] = &[
+    "about", "after", "although", "as", "because", "before", "but", "by", "except", "for", "from", "if", "is", "like", "once",
+    "or", "since", "so", "than", "that", "then", "though", "unless", "until", "was", "when", "where", "whether", "which", "while",
+    "who", "whose", "with", "without",
+];
 
 /// Kind of a mention: how a goal names something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -192,25 +202,29 @@ impl ParsedGoal {
         })
     }
 
-    /// Whether the goal names this in the sentence in which it orders an action with these words, or in the one before, if it
-    /// orders it of "it" or "them".
+    /// Whether the goal names this as what it orders an action with these words for: behind the verb, in its own clause, with
+    /// nothing between that begins something else.
     pub fn orders_of(&self, atom: &Atom, intent: &Intent) -> bool {
-        let sentences: BTreeSet<usize> =
-            self.words.iter().filter(|word| !word.negated).map(|word| word.sentence).collect();
-        let of = |sentence: usize| self.words.iter().enumerate().filter(move |(_, w)| w.sentence == sentence);
-        let mut before = None;
-        sentences.into_iter().any(|sentence| {
-            let orders = of(sentence).find(|(at, _)| self.orders(*at, intent));
-            let refers = orders.and_then(|(at, _)| self.words.get(at + 1)).is_some_and(|next| {
-                next.sentence == sentence && matches!(next.text.as_str(), "it" | "them" | "both")
-            });
-            let meant = [Some(sentence), before.filter(|_| refers)];
-            before = Some(sentence);
-            orders.is_some()
-                && meant.into_iter().flatten().any(|sentence| {
-                    let words: Vec<Word> = of(sentence).map(|(_, word)| word.clone()).collect();
-                    Self { words, ..Self::default() }.names_destination(atom).is_some()
-                })
+        (0..self.words.len()).filter(|at| self.orders(*at, intent)).any(|at| {
+            let Some(verb) = self.words.get(at) else { return false };
+            let rest = self.words.iter().skip(at + 1).take(OBJECT_WORDS);
+            let mut clause: Vec<Word> = Vec::new();
+            for word in rest.take_while(|word| word.sentence == verb.sentence && !word.negated) {
+                if verb.comma || BEGINS_ELSE.contains(&word.text.as_str()) {
+                    break;
+                }
+                clause.push(word.clone());
+                if word.comma {
+                    break;
+                }
+            }
+            // "web and checkout" are two; "web and tell them" is something else.
+            let parts = clause.split(|word| word.text == "and");
+            parts.enumerate().any(|(i, part)| {
+                let words: Vec<Word> =
+                    if i == 0 { part.to_vec() } else { part.iter().take(1).cloned().collect() };
+                Self { words, ..Self::default() }.names_destination(atom).is_some()
+            })
         })
     }
 
