@@ -6,8 +6,8 @@ mod opposites;
 mod outputs;
 mod things;
 
-use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Class;
+use aecl_kernel::define::catalogue::{Effect, TypedAction, infer};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::ingest;
 use outputs::Outputs;
@@ -16,6 +16,38 @@ use std::collections::BTreeMap;
 
 /// So many people's yes to one value, and no no, make it a value that is worth a line.
 pub const YES_MIN: u32 = 3;
+/// So often an action was carried out before a way back is proposed.
+const DONE_MIN: u64 = 2;
+/// Arguments whose value is what is done, and not to what.
+const SETTINGS: [&str; 12] = [
+    "access",
+    "kind",
+    "level",
+    "mode",
+    "permission",
+    "privilege",
+    "role",
+    "state",
+    "status",
+    "type",
+    "value",
+    "visibility",
+];
+/// Form of an id that a backend issues: a number, with a short mark before it, or a digest.
+pub const ISSUED_ID: &str = "([A-Za-z]{1,8}[-_:#]?)?[0-9][0-9-]{0,31}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9a-f]{7,64}";
+/// Words of ids that somebody else has chosen.
+pub const THEIRS: [&str; 10] = [
+    "client",
+    "custom",
+    "customer",
+    "external",
+    "foreign",
+    "idempotency",
+    "reference",
+    "remote",
+    "reply",
+    "sender",
+];
 /// As many values of one argument are proposed.
 const KNOWN_MAX: usize = 32;
 
@@ -116,7 +148,10 @@ impl Learned {
             out.extend(traffic.outputs.labels(action, &typed.manifest.outputs));
             out.extend(traffic.known(action, typed));
         }
-        out.extend(opposites::compensation(bundle, typed, |path| self.issues(action, path)));
+        if self.calls(action) >= DONE_MIN {
+            let was_done = |other: &str| self.calls(other) > 0;
+            out.extend(opposites::compensation(bundle, typed, was_done, |path| self.issues(action, path)));
+        }
         out.extend(things::resource(bundle, typed, |read| {
             self.0.get(read).map(|traffic| traffic.outputs.attributes()).unwrap_or_default()
         }));
@@ -133,13 +168,24 @@ impl Traffic {
     /// Values that people have agreed to and nobody has refused: of targets only, since where something goes, how much and what
     /// runs is worth a look each time.
     fn known(&self, action: &str, typed: &TypedAction) -> Vec<Suggestion> {
+        // What takes something away or is grave is worth a look each time.
+        let changes = [Effect::Write, Effect::Send].contains(&typed.manifest.effect);
+        if !changes || typed.manifest.severity() >= 3 {
+            return Vec::new();
+        }
         let mut of: BTreeMap<&str, Vec<(Value, u32)>> = BTreeMap::new();
         for ((name, value), (yes, no)) in &self.answers {
             let role = typed.roles.of_pointer(&format!("/{}", name.replace('~', "~0").replace('/', "~1")));
             let is_target =
                 role.is_some_and(|role| role.class.is_target() && role.class != Class::TargetPath);
             let value = serde_json::from_str(value).unwrap_or_default();
-            if is_target && *yes >= YES_MIN && *no == 0 && !role.is_some_and(|role| role.knows(&value)) {
+            let is_setting = infer::any(&infer::words(name), &SETTINGS);
+            if is_target
+                && !is_setting
+                && *yes >= YES_MIN
+                && *no == 0
+                && !role.is_some_and(|role| role.knows(&value))
+            {
                 of.entry(name).or_default().push((value, *yes));
             }
         }

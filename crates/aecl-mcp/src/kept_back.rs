@@ -22,6 +22,14 @@ impl ClientSession {
         let mut notes = Vec::new();
         for server in &self.opening.servers {
             let kept = self.kept_back(server).await;
+            let new = self.standing_at(server, Standing::New).len();
+            if new > 0 && self.knows(server) {
+                // Their names are a stranger's words, too.
+                notes.push(format!(
+                    "{new} tools of `{server}` are not listed, because they came later and nobody has accepted them yet. \
+                     A person has to review them (`aecl catalog diff {server}`)."
+                ));
+            }
             if kept.is_empty() {
                 continue;
             }
@@ -30,8 +38,7 @@ impl ClientSession {
                 named.push("…".into());
             }
             notes.push(format!(
-                "{} tools of `{server}` are not listed, because their definitions are not the ones that were accepted, or nobody has \
-                 accepted them yet: {}. \
+                "{} tools of `{server}` are not listed, because their definitions are not the ones that were accepted: {}. \
                  A person has to review them (`aecl catalog diff {server}`, `aecl catalog accept {server}`). \
                  Tell the user if you need one of them.",
                 kept.len(),
@@ -59,9 +66,7 @@ impl ClientSession {
         }
         let Some(upstream) = self.upstream(server) else { return BTreeSet::new() };
         drop(tokio::time::timeout(LOOK, self.offer(server, &upstream, "")).await);
-        let mut kept = self.standing_at(server, Standing::Changed);
-        kept.extend(self.standing_at(server, Standing::New));
-        kept
+        self.standing_at(server, Standing::Changed)
     }
 }
 

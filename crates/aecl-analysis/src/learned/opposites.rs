@@ -23,19 +23,20 @@ const PAIRS: &[(&str, &str)] = &[
 pub(super) fn compensation(
     bundle: &Bundle,
     typed: &TypedAction,
+    was_done: impl Fn(&str) -> bool,
     issues: impl Fn(&str) -> bool,
 ) -> Option<Suggestion> {
     let manifest = &typed.manifest;
     let name = manifest.name.as_str();
-    let is_final = manifest.effect.changes_something() && manifest.compensation.is_none();
+    let is_light = manifest.severity() < 3 && manifest.effect.changes_something();
+    let is_final = is_light && manifest.compensation.is_none();
     let (server, tool) = name.rsplit_once('.').filter(|_| is_final && typed.manifest.cases.is_empty())?;
     let other = PAIRS.iter().filter(|(verb, _)| words(tool).iter().any(|word| word == verb)).find_map(
         |(verb, back)| {
             let named = format!("{server}.{}", tool.replacen(verb, back, 1));
-            bundle
-                .catalogue()
-                .find(&named)
-                .filter(|it| it.manifest.connector == connector_of(manifest, &it.manifest))
+            bundle.catalogue().find(&named).filter(|it| {
+                was_done(&named) && it.manifest.connector == connector_of(manifest, &it.manifest)
+            })
         },
     )?;
     let properties =
@@ -67,7 +68,7 @@ pub(super) fn compensation(
         value: json!({ "action": back, "arguments": arguments }),
         loosens: true,
         why: format!(
-            "`{back}` is its opposite by name and takes {}; nobody has tried whether it undoes all of it",
+            "`{back}` is its opposite by name and takes {}; nobody has tried whether it undoes all of it. With it, no call is asked about for being final: in a run that has read no stranger it passes whatever it is",
             how.join(", ")
         ),
     })

@@ -1,6 +1,6 @@
 //! What stands in recorded outputs, place by place.
 
-use super::Suggestion;
+use super::{ISSUED_ID, Suggestion, THEIRS};
 use aecl_kernel::define::catalogue::flow::{Form, OutputLabel, fits};
 use aecl_kernel::define::catalogue::infer::{any, words};
 use aecl_kernel::provenance::ingest::is_narrow;
@@ -34,6 +34,8 @@ struct Place {
     /// How many have each form, and are narrow.
     forms: [u64; FORMS.len()],
     narrow: u64,
+    /// How many look like what a backend issues.
+    issued: u64,
     texts: u64,
     kept: BTreeSet<String>,
     is_more: bool,
@@ -121,9 +123,9 @@ impl Outputs {
                 label.extend(more.as_object().cloned().unwrap_or_default());
                 Value::Object(label)
             };
-            if place.has_all(Form::Id) && is_called_id(name_of(path)) {
+            if place.issued == place.count && is_called_id(name_of(path)) {
                 let why = format!("{seen}, all ids by name and form");
-                out.push(proposal(label(json!({ "type": "id" })), true, why));
+                out.push(proposal(label(json!({ "type": "id", "pattern": ISSUED_ID })), true, why));
             } else if place.has_all(Form::Date) {
                 out.push(proposal(label(json!({ "type": "date" })), true, format!("{seen}, all dates")));
             } else if let Some(words) = place.words().filter(|_| !is_owner(name_of(path))) {
@@ -140,7 +142,7 @@ impl Outputs {
     pub fn left(&self) -> Vec<(String, String)> {
         let places = self.places.iter().filter(|(path, place)| {
             let is_issued =
-                (place.has_all(Form::Id) && is_called_id(name_of(path))) || place.has_all(Form::Date);
+                (place.issued == place.count && is_called_id(name_of(path))) || place.has_all(Form::Date);
             place.is_enough()
                 && place.texts > 0
                 && !is_issued
@@ -194,6 +196,11 @@ impl Place {
             *count += u64::from(is_narrow(Some(form), leaf));
         }
         self.narrow += u64::from(is_narrow(None, leaf));
+        self.issued += u64::from(match leaf {
+            Value::Number(_) => is_narrow(Some(Form::Id), leaf),
+            Value::String(text) => is_issued(text),
+            _ => false,
+        });
         let Some(text) = leaf.as_str() else { return };
         self.texts += 1;
         if self.kept.len() < KEPT_MAX {
@@ -224,6 +231,24 @@ impl Place {
     }
 }
 
+/// Whether a text looks like an id that a backend has issued, as [`ISSUED_ID`] says it. Words with hyphens are what somebody wrote.
+fn is_issued(text: &str) -> bool {
+    let hex = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_uuid = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| hex(part, 4..=12));
+    let is_digest = hex(text, 7..=64) && !text.bytes().any(|b| b.is_ascii_uppercase());
+    let number = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let mark = text.len() - number.len();
+    let number = number.strip_prefix(['-', '_', ':', '#']).filter(|_| mark > 0).unwrap_or(number);
+    let is_number = number.starts_with(|c: char| c.is_ascii_digit())
+        && number.len() <= 32
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    is_uuid || is_digest || (mark <= 8 && is_number)
+}
+
 /// The member that a place is in.
 fn name_of(path: &str) -> &str {
     path.split('/').rev().find(|step| !matches!(*step, "*" | "")).unwrap_or_default()
@@ -236,7 +261,12 @@ fn is_map(members: &Map<String, Value>) -> bool {
 }
 
 pub(super) fn is_called_id(name: &str) -> bool {
-    words(name).last().is_some_and(|last| {
+    let words = words(name);
+    // What somebody else has chosen is no id of this backend.
+    if any(&words, &THEIRS) {
+        return false;
+    }
+    words.last().is_some_and(|last| {
         ["id", "ids", "uuid", "guid", "key", "sha", "number", "iid", "ref", "sku"].contains(&last.as_str())
     })
 }

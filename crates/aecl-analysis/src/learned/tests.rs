@@ -70,7 +70,7 @@ fn what_a_backend_issues_is_labelled_and_what_a_stranger_may_have_written_is_not
         [
             "false /repairs/*/api_token - secret -",
             "true /repairs/*/came date - -",
-            "true /repairs/*/repair_id id - -",
+            &format!("true /repairs/*/repair_id id - {ISSUED_ID}"),
             "true /repairs/*/state name - closed|open",
         ]
     );
@@ -114,11 +114,27 @@ fn a_proposal_makes_an_entry_that_loads() {
 #[test]
 fn an_opposite_takes_what_was_given_or_answered_and_nothing_else() {
     let mut learned = Learned::default();
+    let done = |learned: &mut Learned, actions: &[&str]| {
+        for action in actions.iter().chain(actions) {
+            learned.returned(action, br#"{"ok": true}"#);
+        }
+    };
     let of = |learned: &Learned, action: &str| {
         let found = learned.proposals(&bundle(), action).into_iter().find(|it| it.key == "compensation");
         found.map(|it| it.value)
     };
     let given = json!({"action": "bikes.reopen_repair", "arguments": {"repair_id": {"from": "arguments", "at": "/repair_id"}}});
+    assert_eq!(of(&learned, "bikes.close_repair"), None, "neither was ever done");
+    done(
+        &mut learned,
+        &[
+            "bikes.close_repair",
+            "bikes.reopen_repair",
+            "bikes.add_mark",
+            "bikes.remove_mark",
+            "bikes.delete_ticket",
+        ],
+    );
     assert_eq!(of(&learned, "bikes.close_repair"), Some(given));
     assert_eq!(of(&learned, "bikes.add_mark"), None, "nobody has said why");
     assert_eq!(of(&learned, "bikes.create_ticket"), None, "nobody knows its id");
@@ -171,4 +187,19 @@ fn the_read_that_brings_the_thing_is_its_resource() {
     assert_eq!(attributes["owner"]["type"], "text");
     assert_eq!(attributes["note"], Value::Null, "prose");
     assert!(!found.loosens);
+}
+
+#[test]
+fn an_id_that_is_issued_is_no_text_that_somebody_wrote() {
+    let mut learned = Learned::default();
+    for n in 0..4 {
+        let texts = ["unlock-vault-v9-now", "stop-everything-1"];
+        let rows: Vec<Value> = texts.iter().map(|text| json!({
+            "slug_id": text, "external_id": format!("E-{n}"), "row_id": format!("row_{n}"), "uuid": format!("0199a0b1-0000-4000-8000-00000000000{n}"),
+        })).collect();
+        learned.returned("bikes.list_repairs", json!(rows).to_string().as_bytes());
+    }
+    let labels = labels(&learned);
+    let paths: Vec<&str> = labels.iter().filter_map(|label| label.split(' ').nth(1)).collect();
+    assert_eq!(paths, ["/*/row_id", "/*/uuid"]);
 }

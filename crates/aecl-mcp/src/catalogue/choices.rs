@@ -34,10 +34,15 @@ impl<'a> Chooser<'a> {
     }
 
     /// The cases: what looks only, provided that nothing else is said which makes it a change, and each change by itself, since
-    /// a goal asks for it by its own word. `own` is the tool's name: what runs there is what was chosen.
-    pub fn cases(&self, schema: &Value, own: &str) -> Vec<Value> {
-        let (reads, changes): (Vec<&str>, Vec<&str>) =
-            self.options.iter().partition(|option| verbs::does(option) == Does::Read);
+    /// a goal asks for it by its own word. `own` is the tool's name: what runs there is what was
+    /// chosen; `said` what it says of itself.
+    pub fn cases(&self, schema: &Value, own: &str, said: &str) -> Vec<Value> {
+        let about = schema.pointer(&format!("/properties/{}/description", self.name)).and_then(Value::as_str);
+        let about = about.unwrap_or_default();
+        let (reads, changes): (Vec<&str>, Vec<&str>) = self
+            .options
+            .iter()
+            .partition(|option| verbs::does(option) == Does::Read && !is_said_to_change(about, option));
         let mut cases = Vec::new();
         if let Some(left_out) = self.left_out(schema)
             && !reads.is_empty()
@@ -51,7 +56,8 @@ impl<'a> Chooser<'a> {
         let about = about.join("_");
         cases.extend(changes.iter().map(|option| {
             let effect = verbs::does(option).changes();
-            let severity = infer::severity(&format!("{option}_{about}"), effect);
+            let name = format!("{option}_{about}");
+            let severity = if verbs::is_grave(&name, said) { 3 } else { infer::severity(&name, effect) };
             json!({ "when": { self.name: option }, "effect": effect, "severity": severity })
         }));
         cases
@@ -69,7 +75,7 @@ impl<'a> Chooser<'a> {
                 members.retain(|key, _| ["$defs", "definitions"].contains(&key.as_str()));
                 members.insert("properties".into(), Value::Object(only));
             }
-            if verbs::argument_changes(&alone).is_some() {
+            if is_open(argument) || verbs::argument_changes(&alone).is_some() {
                 let is_switch = argument.get("type").and_then(Value::as_str) == Some("boolean");
                 out.insert(name.clone(), if is_switch { json!([null, false]) } else { Value::Null });
             }
@@ -80,13 +86,36 @@ impl<'a> Chooser<'a> {
     }
 }
 
+/// Whether nobody says what an argument is made of: an object may hold another order.
+fn is_open(argument: &Value) -> bool {
+    let kind = argument.get("type").and_then(Value::as_str);
+    let is_listed = argument.get("enum").or_else(|| argument.get("const")).is_some();
+    match kind {
+        Some("object") => argument.get("properties").is_none(),
+        Some("array") => argument.get("items").is_none_or(is_open),
+        Some(_) => false,
+        None => !is_listed,
+    }
+}
+
+/// Whether what is said of the choices names a change in the same breath as this one.
+fn is_said_to_change(about: &str, option: &str) -> bool {
+    let clauses = about.split([',', ';', '.', '\n', '(', ')', '|']);
+    let says = |clause: &&str| {
+        let said = verbs::words(clause);
+        let is_option = |word: &String| verbs::words(option).contains(word);
+        said.iter().any(is_option) && said.iter().any(|word| !is_option(word) && verbs::is_change(word))
+    };
+    clauses.into_iter().any(|clause| says(&clause))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn cases(schema: &Value) -> Vec<Value> {
-        Chooser::of(schema).map(|chooser| chooser.cases(schema, "manage_thing")).unwrap_or_default()
+        Chooser::of(schema).map(|chooser| chooser.cases(schema, "manage_thing", "")).unwrap_or_default()
     }
 
     #[test]
@@ -113,6 +142,18 @@ mod tests {
         let mut needed = schema;
         needed["required"] = json!(["action", "script"]);
         assert_eq!(cases(&needed), [json!({"when": {"action": "start"}, "effect": "write", "severity": 2})]);
+    }
+
+    #[test]
+    fn a_look_takes_nothing_that_could_be_another_order() {
+        let about = "list lists them and removes the stale ones, get gets one";
+        let schema = json!({"type": "object", "properties": {
+            "operation": {"type": "string", "enum": ["list", "get"], "description": about},
+            "params": {"type": "object"}, "args": {"type": "array", "items": {"type": "string"}}, "any": {},
+            "output_path": {"type": "string"}, "columns": {"type": "array", "items": {"type": "string"}}}});
+        let when =
+            json!({"operation": ["get"], "params": null, "args": null, "any": null, "output_path": null});
+        assert_eq!(cases(&schema)[0]["when"], when);
     }
 
     #[test]

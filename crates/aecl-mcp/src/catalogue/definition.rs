@@ -14,6 +14,18 @@ use serde_json::{Map, Value, json};
 const PLAIN: [&str; 5] = ["name", "description", "inputSchema", "outputSchema", "annotations"];
 /// The members by which clients show a tool, and hand it to others. Pins of an older version do not cover them.
 const LOOK: [&str; 2] = ["title", "_meta"];
+/// Keys of an entry that are guessed from a definition, beside `args`.
+const GUESSED: [&str; 9] = [
+    "approval",
+    "cases",
+    "effect",
+    "egress",
+    "idempotency",
+    "intent",
+    "outputs",
+    "reversibility",
+    "severity",
+];
 /// Under which name AECL speaks in a `_meta`.
 const OURS: &str = "aecl";
 
@@ -245,7 +257,8 @@ impl Definition {
     }
 
     /// The entry after a person accepted this definition in the place of another. What people have written
-    /// stays, but what the definition now says to be a change does not stay a read.
+    /// stays, but what the definition now says to be a change does not stay a read. What was only `guessed` of the other one
+    /// is guessed anew.
     ///
     /// # Errors
     /// When the catalogue cannot hold it.
@@ -254,6 +267,7 @@ impl Definition {
         server: &str,
         annotations: Annotations,
         before: &Map<String, Value>,
+        guessed: Option<&Value>,
     ) -> Result<Value, String> {
         let fresh = self.entry(server, annotations)?;
         let mut entry = before.clone();
@@ -264,6 +278,11 @@ impl Definition {
         for key in ["description", "arguments", "connector", "pin"] {
             take(&mut entry, key);
         }
+        for key in GUESSED {
+            if guessed.is_some_and(|guessed| guessed.get(key) == before.get(key)) {
+                take(&mut entry, key);
+            }
+        }
         if !self.reads(server, annotations) && entry.get("effect").and_then(Value::as_str) == Some("read") {
             for key in ["effect", "reversibility", "idempotency"] {
                 take(&mut entry, key);
@@ -271,9 +290,17 @@ impl Definition {
         }
         // The roles that people wrote stay, for the arguments that are still there.
         let known = |name: &str| fresh.pointer(&format!("/arguments/properties/{name}")).is_some();
+        let was_guessed = |name: &str, said: &Value| {
+            let args = guessed.and_then(|guessed| guessed.get("args"));
+            args.and_then(|args| args.get(name)) == Some(said)
+        };
         if let Some(Value::Object(before)) = entry.remove("args") {
             let mut args = fresh.get("args").and_then(Value::as_object).cloned().unwrap_or_default();
-            args.extend(before.into_iter().filter(|(name, _)| name.starts_with('/') || known(name)));
+            args.extend(
+                before.into_iter().filter(|(name, said)| {
+                    !was_guessed(name, said) && (name.starts_with('/') || known(name))
+                }),
+            );
             entry.insert("args".into(), Value::Object(args));
         }
         let entry = Value::Object(entry);
@@ -432,8 +459,8 @@ mod tests {
             ("acme_batch_get_rows", "Gets many rows at once.", "read"),
             ("acmeGetRows", "Gets many rows at once.", "read"),
             ("wiki_page_read", "", "write"),
-            ("zap_list", "Lists all zaps.", "write"),
-            ("nuke_list", "Nukes the list.", "write"),
+            ("zap_list", "Lists all zaps.", "delete"),
+            ("nuke_list", "Nukes the list.", "delete"),
             ("acme_charge_check", "Checks a card.", "write"),
             ("guest_check_in", "Checks who came.", "write"),
             ("acme_get_and_frobnicate", "Gets a row.", "write"),
@@ -730,10 +757,32 @@ mod tests {
             "annotations": {"destructiveHint": true}}));
         let before = json!({"name": "s.get_x", "description": "old", "effect": "read", "arguments": {"type": "object"},
             "timeout_ms": 5, "pin": define(json!({"name": "get_x"})).pins.whole});
-        let entry = it.accepted_over("s", Annotations::OnlyStricter, before.as_object().unwrap()).unwrap();
+        let entry =
+            it.accepted_over("s", Annotations::OnlyStricter, before.as_object().unwrap(), None).unwrap();
         assert_eq!(entry["effect"], "write");
         assert_eq!(entry["timeout_ms"], 5);
         assert_eq!(entry["description"], "new");
         assert_eq!(entry["pin"], json!(it.pins.whole));
+    }
+
+    /// What nobody has written is guessed of what is accepted, and what a person has written stays.
+    #[test]
+    fn what_was_only_guessed_is_guessed_anew_when_another_definition_is_accepted() {
+        let with = |properties: Value| {
+            define(json!({"name": "notes", "inputSchema": {"type": "object", "properties": properties}}))
+        };
+        let old = with(
+            json!({"operation": {"enum": ["list", "get"]}, "mode": {"type": "string", "enum": ["a", "b"]}, "at": {"type": "string"}}),
+        );
+        let guessed = old.entry("s", Annotations::OnlyStricter).unwrap();
+        let mut before = guessed.as_object().unwrap().clone();
+        before["args"]["at"]["class"] = "selector".into();
+        let new = with(json!({
+            "operation": {"enum": ["list", "get", "delete"]}, "purge": {"type": "boolean"}, "mode": {"type": "string"}, "at": {"type": "string"}}));
+        let entry = new.accepted_over("s", Annotations::OnlyStricter, &before, Some(&guessed)).unwrap();
+        assert_eq!(entry["cases"][0]["when"], json!({"operation": ["list", "get"], "purge": [null, false]}));
+        assert_eq!(entry["cases"][1]["effect"], "delete");
+        assert_eq!(entry["args"]["mode"]["class"], "target_name");
+        assert_eq!(entry["args"]["at"]["class"], "selector", "a person has written it");
     }
 }

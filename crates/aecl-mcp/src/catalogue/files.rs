@@ -12,6 +12,7 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::base::digest::Digest;
+use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use serde::Serialize;
@@ -77,7 +78,7 @@ pub fn import(
             continue;
         }
         match tool.entry(server, terms.annotations) {
-            Ok(_) if by == ImportedBy::Gateway && is_known && !is_named(&desk.bundle, &name) => {
+            Ok(_) if by == ImportedBy::Gateway && is_known && !is_chosen(&desk.bundle, &name) => {
                 put_aside.push(tool);
             }
             Ok(entry) => fresh.push((name, entry, Some(tool))),
@@ -148,9 +149,15 @@ pub fn import(
     Ok(report)
 }
 
-/// Whether the manifest of some agent names it.
-fn is_named(bundle: &Bundle, action: &str) -> bool {
-    bundle.agents().any(|agent| agent.allowed_actions.contains(action))
+/// Whether some manifest names it, and none covers it by a wildcard alone: what one agent is meant to have is not for all.
+fn is_chosen(bundle: &Bundle, action: &str) -> bool {
+    let mut named = false;
+    let all = bundle.agents().all(|agent| {
+        let names = agent.allowed_actions.contains(action);
+        named |= names;
+        names || !AgentManifest::lists(&agent.allowed_actions, action)
+    });
+    named && all
 }
 
 /// Puts aside how a server defines a tool now that is something else in the catalogue.
@@ -237,7 +244,11 @@ pub fn accept_these(
             Some(place) => {
                 let empty = Map::new();
                 let before = place.as_object().unwrap_or(&empty);
-                *place = offered.accepted_over(server, terms.annotations, before).map_err(refused)?;
+                let guessed = waits.accepted.clone().and_then(|it| Definition::of_pinned(it).ok());
+                let guessed = guessed.and_then(|it| it.entry(server, terms.annotations).ok());
+                *place = offered
+                    .accepted_over(server, terms.annotations, before, guessed.as_ref())
+                    .map_err(refused)?;
                 place.clone()
             }
             None if desk.bundle.catalogue().find(&name).is_some() => {

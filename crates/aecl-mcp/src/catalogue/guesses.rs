@@ -3,6 +3,7 @@
 
 use super::choices::Chooser;
 use super::{intents, languages, verbs};
+use aecl_analysis::learned::{ISSUED_ID, THEIRS};
 use aecl_kernel::define::catalogue::cases::OneOf;
 use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::define::catalogue::{ActionManifest, Effect, Fields, Reversibility, TypedAction, infer};
@@ -11,6 +12,8 @@ use std::sync::Arc;
 
 /// From this severity on people always look.
 const GRAVE: u8 = 3;
+/// With more switches than this nobody knows what a call does.
+const SWITCHES_MAX: usize = 16;
 /// An output schema is looked at so deep, and for so many labels.
 const DEPTH_MAX: usize = 8;
 const LABELS_MAX: usize = 64;
@@ -20,7 +23,9 @@ const LABELS_MAX: usize = 64;
 pub(super) fn roles(entry: &mut Value, own: &str) -> Result<(), String> {
     let typed = compiled(entry)?;
     let Value::Object(entry) = entry else { return Ok(()) };
-    let severity = typed.manifest.severity();
+    let changes = typed.manifest.effect.changes_something();
+    let is_grave = changes && verbs::is_grave(own, &typed.manifest.description);
+    let severity = if is_grave { GRAVE } else { typed.manifest.severity() };
     entry.insert("severity".into(), severity.into());
     let roles: Vec<(String, Class)> = typed
         .roles
@@ -31,6 +36,8 @@ pub(super) fn roles(entry: &mut Value, own: &str) -> Result<(), String> {
             (name, class)
         })
         .collect();
+    let roles: Vec<(String, Class)> =
+        roles.into_iter().flat_map(|(name, class)| with_inner(&typed, name, class)).collect();
     let words = verbs::words(own);
     // What is about mail sends none: `delete_email`.
     let verb = verbs::first_verb(&words).unwrap_or(own);
@@ -47,7 +54,10 @@ pub(super) fn roles(entry: &mut Value, own: &str) -> Result<(), String> {
 /// The cases of a tool that does several things. The entry is at least as bad as each of them, as it has to be.
 pub(super) fn cases(entry: &mut Value, own: &str, schema: &Value) -> Result<(), String> {
     let Some(chooser) = Chooser::of(schema) else { return Ok(()) };
-    let cases = chooser.cases(schema, own);
+    let said = entry.get("description").and_then(Value::as_str).unwrap_or_default();
+    let cases = chooser.cases(schema, own, said);
+    // What the case says is what the goal has to ask for.
+    let chosen = chooser.name.to_owned();
     let before = entry.clone();
     let Value::Object(members) = entry else { return Ok(()) };
     let worst = |key: &str| cases.iter().filter_map(|case| case.get(key)?.as_u64()).max();
@@ -58,6 +68,10 @@ pub(super) fn cases(entry: &mut Value, own: &str, schema: &Value) -> Result<(), 
     }
     if !cases.is_empty() {
         members.insert("cases".into(), Value::Array(cases));
+        let args = members.entry("args").or_insert_with(|| json!({}));
+        if let Some(args) = args.as_object_mut() {
+            args.insert(chosen, json!({ "class": Class::Flag }));
+        }
     }
     if compiled(entry).is_err() {
         *entry = before;
@@ -80,7 +94,10 @@ fn class_of(typed: &TypedAction, name: &str, guessed: Class) -> Class {
         .manifest
         .arguments
         .pointer(&format!("/properties/{}", name.replace('~', "~0").replace('/', "~1")));
-    let Some(schema) = schema else { return guessed };
+    schema.map_or(guessed, |schema| refined(typed, name, schema, guessed))
+}
+
+fn refined(typed: &TypedAction, name: &str, schema: &Value, guessed: Class) -> Class {
     let guessed = by_form(typed, name, schema, guessed);
     let is_address = infer::is_address(typed.manifest.name.as_str(), name, schema);
     match guessed {
@@ -91,12 +108,45 @@ fn class_of(typed: &TypedAction, name: &str, guessed: Class) -> Class {
     }
 }
 
+/// The role of an argument, and of the members of what it is made of: a list of files has paths and contents.
+fn with_inner(typed: &TypedAction, name: String, class: Class) -> Vec<(String, Class)> {
+    let escaped = name.replace('~', "~0").replace('/', "~1");
+    let schema = typed.manifest.arguments.pointer(&format!("/properties/{escaped}"));
+    let mut out = vec![(name, class)];
+    if let Some(schema) =
+        schema.filter(|_| !matches!(class, Class::Command | Class::QuerySql | Class::Credential))
+    {
+        inner(typed, schema, &format!("/{escaped}"), 0, &mut out);
+    }
+    out
+}
+
+fn inner(typed: &TypedAction, schema: &Value, at: &str, depth: usize, out: &mut Vec<(String, Class)>) {
+    if depth >= DEPTH_MAX || out.len() >= LABELS_MAX {
+        return;
+    }
+    if let Some(items) = schema.get("items") {
+        return inner(typed, items, &format!("{at}/*"), depth + 1, out);
+    }
+    let Some(members) = schema.get("properties").and_then(Value::as_object) else { return };
+    let manifest = &typed.manifest;
+    let classes = infer::classes(manifest.name.as_str(), manifest.effect, &Fields::default(), schema);
+    for (name, member) in members {
+        let guessed = classes.get(name).copied().unwrap_or(Class::TargetName);
+        let class = refined(typed, name, member, guessed);
+        let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+        out.push((at.clone(), class));
+        inner(typed, member, &at, depth + 1, out);
+    }
+}
+
 /// What a single word of a name suggests gives way to what the argument can be at all: an id of a script is none, a number is no
 /// address, and `to_revision` is no addressee.
 fn by_form(typed: &TypedAction, name: &str, schema: &Value, guessed: Class) -> Class {
     let words = verbs::words(name);
     let kind = schema.get("type").and_then(Value::as_str);
     let changes = typed.manifest.effect.changes_something();
+    let takes_away = typed.manifest.effect == Effect::Delete;
     let is_id = words.last().is_some_and(|last| ["id", "ids"].contains(&last.as_str()));
     let options = schema.get("enum").and_then(Value::as_array);
     let is_chosen = options.is_some_and(|options| {
@@ -110,7 +160,13 @@ fn by_form(typed: &TypedAction, name: &str, schema: &Value, guessed: Class) -> C
                 Class::Selector
             }
         }
-        Class::Command if is_chosen => Class::Flag,
+        Class::Command if is_chosen => {
+            if changes {
+                Class::TargetName
+            } else {
+                Class::Flag
+            }
+        }
         Class::DestUrl if kind == Some("boolean") => Class::Flag,
         Class::DestUrl if matches!(kind, Some("integer" | "number")) => {
             if changes {
@@ -124,8 +180,13 @@ fn by_form(typed: &TypedAction, name: &str, schema: &Value, guessed: Class) -> C
             [to, rest @ ..] if to == "to" && !rest.is_empty() => without_to(typed, &rest.join("_"), schema),
             _ => guessed,
         },
-        // A kind by itself is nothing to act on; what takes something away takes another thing by another kind.
-        Class::TargetName if is_kind(&words) && typed.manifest.effect != Effect::Delete => Class::Flag,
+        // "as a reader" is not `owner`: what is chosen out of a list is somebody's choice.
+        Class::Flag if changes && options.is_some() => Class::TargetName,
+        // A range of what is deleted says how much.
+        Class::Time if takes_away && matches!(kind, Some("integer" | "number")) => Class::Magnitude,
+        Class::Time if takes_away => Class::TargetName,
+        // Members of an object are data, and no text.
+        Class::Content if changes && matches!(kind, Some("object" | "array") | None) => Class::TargetName,
         Class::Magnitude if is_knob(&words) => Class::Selector,
         _ => guessed,
     }
@@ -137,10 +198,6 @@ fn without_to(typed: &TypedAction, rest: &str, schema: &Value) -> Class {
     let alone = json!({ "properties": { rest: schema } });
     let classes = infer::classes(manifest.name.as_str(), manifest.effect, &Fields::default(), &alone);
     classes.get(rest).copied().unwrap_or(Class::TargetName)
-}
-
-fn is_kind(words: &[String]) -> bool {
-    words.last().is_some_and(|last| ["type", "kind"].contains(&last.as_str()))
 }
 
 /// How the work is cut up, and how long is waited for it.
@@ -205,7 +262,11 @@ impl<'a> Outputs<'a> {
         if let Some(form) = form(part, name)
             && !path.is_empty()
         {
-            self.labels.push(json!({ "path": path, "endorses": "system", "taints": false, "type": form }));
+            let mut label = json!({ "path": path, "endorses": "system", "taints": false, "type": form });
+            if let (Value::Object(label), "id") = (&mut label, form) {
+                label.insert("pattern".into(), ISSUED_ID.into());
+            }
+            self.labels.push(label);
         }
     }
 }
@@ -213,8 +274,10 @@ impl<'a> Outputs<'a> {
 /// The form of a value that a backend issues.
 fn form(part: &Value, name: &str) -> Option<&'static str> {
     let text = |key: &str| part.get(key).and_then(Value::as_str);
+    let words = verbs::words(name);
+    let is_theirs = words.iter().any(|word| THEIRS.contains(&word.as_str()));
     let is_id =
-        verbs::words(name).last().is_some_and(|last| ["id", "ids", "uuid", "guid"].contains(&last.as_str()));
+        !is_theirs && words.last().is_some_and(|last| ["id", "ids", "uuid", "guid"].contains(&last.as_str()));
     match (text("type")?, text("format")) {
         ("string", Some("date" | "date-time")) => Some("date"),
         ("string", Some("uuid")) => Some("id"),
@@ -222,6 +285,30 @@ fn form(part: &Value, name: &str) -> Option<&'static str> {
         ("string", None) if part.get("enum").is_some() => Some("name"),
         _ => None,
     }
+}
+
+/// What cannot be undone, as far as anybody knows, is asked about, also where all is named, if a switch is on that nobody has named:
+/// what is on is proven by nobody. So its calls with the switches off are a case.
+fn switches(entry: &Value) -> Map<String, Value> {
+    const HARMLESS: [&str; 16] = [
+        "case", "compact", "debug", "dry", "exact", "html", "include", "markdown", "preview", "pretty",
+        "regex", "utc", "validate", "verbose", "wait", "watch",
+    ];
+    let arguments = entry.pointer("/arguments/properties").and_then(Value::as_object).into_iter().flatten();
+    let is_switch = |argument: &Value| {
+        let kind = argument.get("type");
+        kind.and_then(Value::as_str) == Some("boolean")
+            || kind.and_then(Value::as_array).is_some_and(|kinds| kinds.contains(&"boolean".into()))
+    };
+    let grave = arguments.filter(|(name, argument)| {
+        is_switch(argument) && !verbs::words(name).iter().any(|word| HARMLESS.contains(&word.as_str()))
+    });
+    grave
+        .map(|(name, argument)| {
+            let off = argument.get("default").filter(|default| default.is_boolean()).cloned();
+            (name.clone(), json!([null, off.unwrap_or_else(|| false.into())]))
+        })
+        .collect()
 }
 
 /// What cannot be undone, as far as anybody knows, is asked about where somebody trusted has not named what it changes or the
@@ -236,18 +323,28 @@ pub(super) fn approval(entry: &mut Value) -> Result<(), String> {
         manifest.effect.changes_something() && is_final && manifest.severity() < GRAVE && !runs
     };
     let rule = json!({ "always": false, "unless_proven": true });
-    if proves(&typed) {
+    let switches = switches(entry);
+    let of_cases: Vec<bool> = typed.variants().skip(1).map(|it| proves(it)).collect();
+    let Value::Object(members) = entry else { return Ok(()) };
+    if switches.is_empty() && proves(&typed) {
         // Its cases have it from the entry.
-        if let Value::Object(members) = entry {
-            members.insert("approval".into(), rule);
-        }
+        members.insert("approval".into(), rule);
         return Ok(());
     }
-    let of_cases: Vec<bool> = typed.variants().skip(1).map(|it| proves(it)).collect();
-    let cases = entry.get_mut("cases").and_then(Value::as_array_mut).into_iter().flatten();
+    if switches.len() > SWITCHES_MAX {
+        return Ok(());
+    }
+    if of_cases.is_empty() && proves(&typed) {
+        members.insert("cases".into(), json!([{ "when": switches, "approval": rule }]));
+        return Ok(());
+    }
+    let cases = members.get_mut("cases").and_then(Value::as_array_mut).into_iter().flatten();
     for (case, _) in cases.zip(of_cases).filter(|(_, proves)| *proves) {
         if let Value::Object(case) = case {
             case.insert("approval".into(), rule.clone());
+            if let Some(Value::Object(when)) = case.get_mut("when") {
+                when.extend(switches.clone());
+            }
         }
     }
     Ok(())
@@ -354,12 +451,92 @@ mod tests {
     }
 
     #[test]
+    fn names_of_money_rights_and_what_runs_always_ask() {
+        let text = json!({"type": "string"});
+        for name in [
+            "make_payout",
+            "withdraw",
+            "wallet_send",
+            "sell_shares",
+            "set_iban",
+            "add_payee",
+            "make_admin",
+            "promote_user",
+            "set_acl",
+            "authorize_app",
+            "impersonate_user",
+            "disable_2fa",
+            "update_firewall",
+            "deploy_release",
+            "install_pack",
+            "create_cron",
+            "invoke_lambda",
+            "order_item",
+            "transfer_ownership",
+            "publish_page",
+            "create_webhook",
+        ] {
+            assert_eq!(taking(name, json!({"item_id": text}))["approval"], Value::Null, "{name}");
+        }
+        let payments = json!({"description": "Manages payments.", "inputSchema": {"type": "object", "properties": {
+            "operation": {"type": "string", "enum": ["list", "capture"]}}}});
+        assert_eq!(entry("manage", payments)["cases"][1]["approval"], Value::Null);
+    }
+
+    /// "Share the file with Bob as a reader": neither `owner` nor `public: true` is what that says.
+    #[test]
+    fn what_is_chosen_or_switched_on_is_no_detail_of_a_change() {
+        let it = taking(
+            "give_file",
+            json!({
+            "file_id": {"type": "string"}, "role": {"type": "string", "enum": ["reader", "owner"]},
+            "public": {"type": "boolean"}, "dry_run": {"type": "boolean"}, "keep": {"type": "boolean", "default": true}}),
+        );
+        assert_eq!(it["args"]["role"]["class"], "target_name");
+        assert_eq!(it["approval"], Value::Null);
+        let case = json!({"when": {"public": [null, false], "keep": [null, true]}, "approval": {"always": false, "unless_proven": true}});
+        let mut found = it["cases"][0].clone();
+        found.as_object_mut().unwrap().remove("intent");
+        assert_eq!(found, case);
+        let it = taking("clear_log", json!({"days": {"type": "integer"}, "until": {"type": "string"}}));
+        assert_eq!(
+            (&it["args"]["days"]["class"], &it["args"]["until"]["class"]),
+            (&json!("magnitude"), &json!("target_name"))
+        );
+        let it = taking("change_user", json!({"data": {"type": "object"}, "text": {"type": "string"}}));
+        assert_eq!(
+            (&it["args"]["data"]["class"], &it["args"]["text"]["class"]),
+            (&json!("target_name"), &json!("content"))
+        );
+    }
+
+    #[test]
+    fn a_reader_that_says_where_to_write_or_how_to_look_is_none() {
+        let text = json!({"type": "string"});
+        for name in
+            ["output_path", "outfile", "out", "save_to", "log_file", "dest_dir", "args", "flags", "new_owner"]
+        {
+            assert_ne!(taking("get_shelf", json!({ name: text }))["effect"], "read", "{name}");
+        }
+        for (name, schema) in [
+            ("output", json!({"type": "string", "enum": ["json", "yaml"]})),
+            ("path", text.clone()),
+            ("filename", text.clone()),
+            ("log", text.clone()),
+            ("new", json!({"type": "boolean"})),
+        ] {
+            assert_eq!(taking("get_shelf", json!({ name: schema }))["effect"], "read", "{name}");
+        }
+    }
+
+    #[test]
     fn the_verb_says_what_is_done_and_to_whom_it_goes() {
         for (name, effect, egress) in [
             ("delete_email", "delete", "none"),
             ("modify_email", "write", "none"),
             ("send_email", "send", "external"),
             ("email_delete", "delete", "none"),
+            ("cancel_booking", "delete", "none"),
             ("post_delete", "delete", "none"),
             ("reply", "send", "external"),
             ("upload_report", "write", "external"),
@@ -391,6 +568,23 @@ mod tests {
         assert_eq!(class("timeout_ms"), "selector");
         // It may be a limit of spending.
         assert_eq!(class("limit"), "magnitude");
+    }
+
+    #[test]
+    fn what_an_argument_is_made_of_has_roles_of_its_own() {
+        let text = json!({"type": "string"});
+        let file = json!({"type": "object", "properties": {"path": text, "content": text}});
+        let it = taking(
+            "push_things",
+            json!({
+            "files": {"type": "array", "items": file},
+            "card": {"type": "object", "properties": {"card_id": text, "note": {"type": "object", "properties": {"to": text}}}}}),
+        );
+        let class = |name: &str| it["args"][name]["class"].as_str().unwrap().to_owned();
+        assert_eq!(class("/files/*/path"), "target_path");
+        assert_eq!(class("/files/*/content"), "content");
+        assert_eq!(class("/card/card_id"), "target_id");
+        assert_eq!(class("/card/note/to"), "dest_name");
     }
 
     #[test]

@@ -27,6 +27,30 @@ const HARDLY_NOUNS: [&str; 6] = ["get", "read", "find", "describe", "retrieve", 
 /// log, so `log` counts alone only.
 const READS_OF: [&str; 7] = ["stat", "head", "tail", "tree", "status", "diff", "info"];
 const READS_ALONE: [&str; 1] = ["log"];
+/// Words of names of what is grave, beside those that the catalogue itself knows: money, rights, what runs, what is let in.
+#[rustfmt::skip]
+const GRAVE: &[&str] = &[
+    "access", "acl", "admin", "administrator", "authorize", "bid", "buy", "capture", "charge", "collaborator", "cron",
+    "debit", "deploy", "disburse", "dns", "donate", "escrow", "evaluate", "firewall", "forwarding", "function", "iban", "impersonate",
+    "install", "invest", "invoke", "lambda", "loan", "mfa", "order", "owner", "ownership", "payee", "payout", "policy",
+    "privilege", "promote", "publish", "purchase", "release", "sell", "settle", "share", "signature", "sudo", "superuser", "trade",
+    "transfer", "visibility", "wallet", "webhook", "withdraw",
+];
+
+/// Whether a name, or the first sentence of what is said of it, is of something grave.
+pub(super) fn is_grave(own: &str, description: &str) -> bool {
+    const MONEY: [&str; 4] = ["money", "payment", "payments", "payouts"];
+    let is_of = |words: &[String], of: &[&str]| {
+        words.iter().any(|word| {
+            of.contains(&word.as_str()) || word.strip_suffix('s').is_some_and(|one| of.contains(&one))
+        })
+    };
+    let first = description.split(['.', '\n']).find(|text| !text.trim().is_empty()).unwrap_or_default();
+    let name = words(own);
+    let factors = name.iter().any(|word| ["2", "factor"].contains(&word.as_str()));
+    is_of(&name, GRAVE) || factors || is_of(&words(first), &MONEY)
+}
+
 /// With these, `check` is another verb: a guest is checked in, a book is checked out.
 const PARTICLES: [&str; 5] = ["in", "out", "off", "up", "mark"];
 
@@ -98,25 +122,13 @@ const NOUNS_IN_TEXT: &[&str] = &[
 const READS_CHOSEN: [&str; 6] = ["exists", "help", "history", "preview", "select", "version"];
 
 /// First verbs of what takes something away.
-const DELETES: [&str; 18] = [
-    "del",
-    "delete",
-    "destroy",
-    "discard",
-    "drop",
-    "erase",
-    "expunge",
-    "obliterate",
-    "prune",
-    "purge",
-    "remove",
-    "rm",
-    "rmdir",
-    "shred",
-    "trash",
-    "truncate",
-    "uninstall",
-    "wipe",
+#[rustfmt::skip]
+const DELETES: &[&str] = &[
+    "annihilate", "ban", "burn", "cancel", "clear", "clobber", "decommission", "del", "delete", "deprovision", "deregister",
+    "destroy", "discard", "dismiss", "drop", "eject", "empty", "erase", "evict", "expire", "expunge", "flush", "forget", "format",
+    "kick", "kill", "nuke", "obliterate", "overwrite", "prune", "purge", "reap", "remove", "replace", "reset", "revoke", "rm",
+    "rmdir", "scrub", "shred", "teardown", "terminate", "trash", "truncate", "unassign", "undeploy", "uninstall", "unregister",
+    "unsubscribe", "vacuum", "wipe", "zap",
 ];
 /// First verbs of what reaches somebody.
 const SENDS: [&str; 14] = [
@@ -175,6 +187,11 @@ pub(super) fn does(own: &str) -> Does {
         Some(_) => Does::Change,
         None => Does::Unknown,
     }
+}
+
+/// Whether a word, in any ending, is hardly ever anything else than a change.
+pub(super) fn is_change(word: &str) -> bool {
+    text::base(word).is_some_and(|verb| ALWAYS.contains(&verb))
 }
 
 /// The verb of a name: the first that is hardly ever a noun, or else the first that is one sometimes.

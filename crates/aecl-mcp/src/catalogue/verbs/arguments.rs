@@ -153,8 +153,22 @@ impl<'a> Walk<'a> {
         let is_method = METHODS.contains(&words.join(" ").as_str());
         let orders =
             (ORDERS.contains(&last) || is_method) && switch != Some(true) && !self.is_listed(argument, 0);
-        let found = is_foreign(name).is_some() || said || orders;
+        let writes = self.says_where_to_write(&words, argument);
+        let found = is_foreign(name).is_some() || said || orders || writes;
         found.then(|| name.to_owned())
+    }
+
+    /// Whether it says where something is written, what it will be, or how a program is started that does the looking.
+    fn says_where_to_write(&self, words: &[String], argument: &'a Value) -> bool {
+        const OUT: [&str; 8] = ["dest", "destination", "log", "out", "outfile", "output", "save", "write"];
+        const FILES: [&str; 7] = ["dir", "directory", "file", "filename", "folder", "path", "to"];
+        const STARTED: [&str; 5] = ["args", "argv", "flag", "flags", "opts"];
+        let is_free = || self.is_switch(argument, 0) != Some(true) && !self.is_listed(argument, 0);
+        let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+        let last = words.last().map_or("", String::as_str);
+        let out = has(&OUT) && (has(&FILES) || (words.len() == 1 && last != "log"));
+        let anew = words.len() > 1 && words.first().is_some_and(|first| first == "new");
+        (out || anew || STARTED.contains(&last)) && is_free()
     }
 
     /// Whether it is yes or no, if that can be seen.

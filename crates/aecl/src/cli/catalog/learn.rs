@@ -1,5 +1,7 @@
 //! `aecl catalog learn`: what recorded calls, and what people said to them, suggest about the entries of imported tools.
 
+mod shown;
+
 use super::changes::fits;
 use crate::cli::log::source::Source;
 use crate::cli::{Common, Error, Exit, Result, show};
@@ -71,7 +73,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
         .flat_map(|(action, _)| learned.proposals(&bundle, action))
         .collect();
     found.retain(|proposal| !args.tighten || !proposal.loosens);
+    let who = super::who(common, &home)?;
     if args.accept.is_empty() {
+        shown::note(&home, &who, &found);
         tell(&learned, &servers, &found, |action, server| asked(&args.names, action, server), common.json);
         return Ok(Exit::Done);
     }
@@ -80,6 +84,11 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
         args.accept.iter().any(|name| means(name, &proposal.action, server))
     };
     found.retain(accepted);
+    if let Some(action) = shown::unseen(&home, &who, &found) {
+        let action = show::inert_line(&action);
+        return Err(Error::new(format!("what is proposed for `{action}` is not what was shown to you: more was recorded since, or you have not looked"))
+            .hint(format!("`aecl catalog learn '{action}'` shows it; accept it after that")));
+    }
     accept(&home, &servers, &found, common.json)
 }
 
