@@ -1,26 +1,32 @@
 //! What a decision costs, beside what it cannot do without. All figures that count are ratios within one
 //! run: the machine may be busy.
 //!
-//! `cargo run --profile dist --bin ledger [decide|provenance|durable|memory|verify|big]...` in `benches/`. Each part runs in a
+//! `cargo run --profile dist --bin ledger [decide|provenance|everything|durable|memory|verify|big]...` in `benches/`. Each part runs in a
 //! process of its own, so that none is measured with what another has left in memory.
 
+use aecl_analysis::load::VettedBundle;
 use aecl_benches::*;
+use aecl_kernel::base::evidence::Evidence;
+use aecl_kernel::base::id::{PersonId, UserId};
 use aecl_kernel::base::json::Limits;
-use aecl_kernel::decide::request::DecisionRequest;
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Endorses;
 use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::atoms::{Atom, AtomKind};
 use aecl_kernel::provenance::ingest::{Endorsement, ingest};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::Action;
+use aecl_kernel::read::resource::assumed_reading;
+use aecl_kernel::record::approval::{Member, People};
 use aecl_kernel::record::facts::{Fact, FactKey, Facts};
 use aecl_kernel::record::goal::Goal;
 use aecl_ledger::store::{Memory, Store};
 use aecl_ledger::{Auditor, Ledger, export, redecide, verify_data, verify_export};
 use aecl_proof::{Frontier, VerifierKey, leaf_hash};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
@@ -29,9 +35,10 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn()); 6] = [
+    let parts: [(&str, fn()); 7] = [
         ("decide", decisions),
         ("provenance", provenance),
+        ("everything", everything),
         ("durable", durable),
         ("memory", growth),
         ("verify", verify),
@@ -136,6 +143,169 @@ fn provenance() {
     );
     ingested();
     pathological();
+}
+
+/// What is on beside the plain decision of a run that has read strangers' text.
+#[derive(Clone, Copy, Default)]
+struct On {
+    strict: bool,
+    person: bool,
+    plan: bool,
+    thing: bool,
+    rule: bool,
+}
+
+/// A scene with its people, and what a look-up that is still remembered has brought.
+struct Full {
+    scene: Scene,
+    people: People,
+    evidence: Vec<Evidence>,
+}
+
+/// The same as `tainted`, and what is on of the rest.
+fn full(on: On) -> Full {
+    let Scene { space, .. } = tainted(10);
+    let mut files = sources(10);
+    let edit = |files: &mut Vec<Source>, path: &str, edit: &dyn Fn(&mut Value)| {
+        let source = files.iter_mut().find(|source| source.path == path).unwrap();
+        let mut value = serde_json::from_str(&source.text).unwrap();
+        edit(&mut value);
+        source.text = value.to_string();
+    };
+    edit(&mut files, "actions/all.json", &|actions| {
+        actions[0]["args"] = json!({"order": {"class": "target_id"}, "amount": {"class": "magnitude"},
+            "reason": {"class": "content"}, "notify": {"class": "flag"}});
+    });
+    if on.strict {
+        edit(&mut files, "agents/support.json", &|agent| agent["mode"] = json!("strict"));
+    }
+    if on.person {
+        let anna = json!({"user": "anna", "emails": ["anna@firm.example"], "names": ["anna"],
+            "accounts": ["DE89370400440532013000"], "ids": ["cust-17"]});
+        files.push(Source { path: "people/anna.json".into(), text: anna.to_string() });
+    }
+    if on.thing {
+        edit(&mut files, "actions/all.json", &|actions| {
+            actions[0]["resource"] = json!({"type": "Order", "read": "crm.read0", "cache_s": 600,
+                "arguments": {"id": {"from": "arguments", "at": "/order"}}, "attributes": {
+                    "owner": {"at": "/user_id", "type": "text"}, "status": {"at": "/status", "type": "text"},
+                    "placed": {"at": "/created_at", "type": "time"}, "paid": {"at": "/paid", "type": "decimal"},
+                    "items": {"at": "/items/*/id", "type": "set of text"}}});
+            actions[1]["connector"] = json!({"kind": "http", "method": "GET", "url": "https://crm.example/"});
+        });
+    }
+    if on.rule {
+        let (about, most) = if on.thing { (" is Order", "resource.paid") } else { ("", "decimal(\"49.9\")") };
+        let is_other =
+            if on.thing { "resource.status != \"delivered\"" } else { "context.environment != \"test\"" };
+        let rule = format!(
+            "@id(\"paid\") forbid (principal, action == Action::\"payments.refund\", resource{about}) \
+             when {{ {is_other} || context.amount.greaterThan({most}) }};\n"
+        );
+        files.push(Source { path: "rules/paid.cedar".into(), text: rule });
+    }
+    let bundle = VettedBundle::load(files).unwrap_or_else(|p| panic!("{p:#?}")).into_bundle();
+    let mut proposer = principal("run_0123456789abcdef");
+    proposer.user = on.person.then(|| UserId::new("anna").unwrap());
+    let action = Arc::new(Action::parse(proposal(&proposer, 1), bundle.catalogue(), &Limits::default()));
+    let mut full = Full {
+        scene: Scene { bundle: Arc::new(bundle), action, facts: Facts::default(), space },
+        people: People::default(),
+        evidence: Vec::new(),
+    };
+    let space = &mut full.scene.space;
+    if let Some(Fact::Run(run)) = space.get_mut(&FactKey::Run(proposer.run.clone())) {
+        (run.planned, run.principal) = (on.plan, proposer.clone());
+    }
+    if let Some(Fact::Goal(goal)) = space.get_mut(&FactKey::Goal(proposer.run.clone())).filter(|_| on.plan) {
+        let plan = json!({"steps": [{"action": "crm.read0", "times": 9}, {"action": "crm.read1"},
+            {"action": "payments.refund", "arguments": {"/order": {"equals": "order-00000001"}, "/amount": {"at_most": 20}}}]});
+        *goal = Goal::new(goal.text.clone(), Some(plan));
+    }
+    for n in 0..if on.person { 10 } else { 0 } {
+        let member = Member { groups: ["operators".into()].into(), ..Member::default() };
+        full.people.add(&PersonId::new(&format!("person{n}")).unwrap(), member, []);
+    }
+    let typed = full.scene.action.typed.clone().unwrap();
+    let looks = typed.manifest.resource.as_deref().into_iter().flat_map(|declared| declared.looks());
+    full.evidence = looks.map(|look| {
+        let known = json!({"owner": "anna", "status": "delivered", "placed": 1_767_000_000, "paid": "49.90",
+            "items": ["mug", "plate"]});
+        Evidence::read(assumed_reading(&look, "order-00000001".into(), known.as_object().unwrap(), NOON))
+    }).collect();
+    full.scene.facts = full.gathered();
+    full
+}
+
+impl Full {
+    fn gathered(&mut self) -> Facts {
+        let scene = &mut self.scene;
+        Facts::gather(&scene.action, &scene.bundle, Some(&self.people), NOON, &mut scene.space).unwrap()
+    }
+
+    fn ruled(&self, names: NewIds) -> Ruling {
+        let question = DecisionRequest { evidence: &self.evidence, ..self.scene.question() };
+        decide(&question, &self.scene.action, names)
+    }
+
+    fn once(&mut self) {
+        self.scene.facts = self.gathered();
+        drop(std::hint::black_box(self.ruled(fresh(1))));
+    }
+
+    /// As the gate does it, which asks first whether it is refused anyway, before anybody looks at the thing.
+    fn whole(&mut self) {
+        if !self.evidence.is_empty() {
+            self.scene.facts = self.gathered();
+            let first = decide(&self.scene.question(), &self.scene.action, fresh(1));
+            drop(std::hint::black_box(first.decision().clone()));
+        }
+        self.once();
+    }
+}
+
+/// What it costs that more is asked than where the arguments come from.
+fn everything() {
+    let off = On::default();
+    let all = On { strict: true, person: true, plan: true, thing: true, rule: true };
+    let mut clean = Full { scene: scene(10), people: People::default(), evidence: Vec::new() };
+    let (mut plain, mut strict) = (full(off), full(On { strict: true, ..off }));
+    let (mut person, mut plan) = (full(On { person: true, ..off }), full(On { plan: true, ..off }));
+    let (mut thing, mut rule) = (full(On { thing: true, ..off }), full(On { rule: true, ..off }));
+    let (mut once, mut every) = (full(all), full(all));
+    for full in [&clean, &plain, &strict, &person, &plan, &thing, &rule, &every] {
+        let verdict = full.ruled(fresh(1));
+        assert!(matches!(verdict, Ruling::Allowed(_)), "{}", verdict.decision().reason());
+    }
+    let times = medians(
+        400,
+        50,
+        &mut [
+            &mut || clean.once(),
+            &mut || plain.once(),
+            &mut || strict.once(),
+            &mut || person.once(),
+            &mut || plan.once(),
+            &mut || thing.once(),
+            &mut || rule.once(),
+            &mut || once.once(),
+            &mut || every.whole(),
+        ],
+    );
+    let [clean, plain, strict, person, plan, thing, rule, once, every] = times[..] else { return };
+    micros("gather + decide, nothing of strangers was read", clean);
+    micros("gather + decide in a run that has read strangers' text", plain);
+    micros("everything on, as the gate does it", every);
+    let beside = |what: &str, time: Duration| {
+        ratio(&format!("{what} / plain decision there"), time.as_secs_f64() / plain.as_secs_f64(), "");
+    };
+    beside("strict", strict);
+    beside("a known person", person);
+    beside("a plan", plan);
+    beside("a thing, known already", thing);
+    beside("a rule more", rule);
+    beside("everything, decided on once", once);
+    beside("everything, decided on before the look, too", every);
 }
 
 fn ingested() {
