@@ -44,12 +44,24 @@ impl Gate {
         let Some(declared) = understood.and_then(|typed| typed.manifest.resource.as_deref()) else {
             return Ok(Vec::new());
         };
-        if !fresh && self.is_refused(action, evidence).await? {
-            return Ok(Vec::new());
-        }
         let mut readings: Vec<ResourceReading> = Vec::new();
+        // What is kept costs nobody a look, and so no question whether there should be one.
+        let mut may_look = fresh;
         for look in declared.looks() {
-            let reading = self.looked_at(action, &look, &readings, context, fresh).await?;
+            let kept = self.looked_at(action, &look, &readings, context, (fresh, may_look)).await?;
+            let reading = match kept {
+                Some(reading) => reading,
+                None if self.is_refused(action, evidence).await? => return Ok(Vec::new()),
+                None => {
+                    may_look = true;
+                    let Some(reading) =
+                        self.looked_at(action, &look, &readings, context, (fresh, may_look)).await?
+                    else {
+                        return Ok(Vec::new());
+                    };
+                    reading
+                }
+            };
             readings.push(reading);
         }
         Ok(readings.into_iter().map(Evidence::read).collect())
@@ -67,37 +79,39 @@ impl Gate {
         Ok(first.replays.is_some() || first.findings.iter().any(blocks))
     }
 
+    /// What is known of one thing; nothing, if somebody would have to look and may not.
     async fn looked_at(
         &self,
         action: &Arc<Action>,
         look: &Look<'_>,
         before: &[ResourceReading],
         context: &CallContext,
-        fresh: bool,
-    ) -> Result<ResourceReading, GateError> {
+        (fresh, may_look): (bool, bool),
+    ) -> Result<Option<ResourceReading>, GateError> {
         let given = action.arguments.value();
         let user = action.principal.user.as_ref().map(|user| user.as_str());
         let asked = match arguments(look, given, user, before) {
             Ok(asked) => asked,
             Err(why) => {
-                return Ok(ResourceReading::new(look.name, "none".into(), self.now()).unread(why));
+                return Ok(Some(ResourceReading::new(look.name, "none".into(), self.now()).unread(why)));
             }
         };
         let own = action.resource.as_deref().filter(|_| look.name == aecl_kernel::define::resource::SELF);
         let called = id(own, &asked);
         let Ok(key) = key(action, look, &asked) else {
             let why = "its arguments cannot be read".to_owned();
-            return Ok(ResourceReading::new(look.name, called, self.now()).unread(why));
+            return Ok(Some(ResourceReading::new(look.name, called, self.now()).unread(why)));
         };
         let slot = self.0.looks.slot(&key);
         let mut kept = slot.lock().await;
         let counts = |brought: &&Brought| !fresh && self.now() < brought.at.plus_s(look.cache_s);
         let brought = match kept.as_ref().filter(counts) {
             Some(brought) => Ok(brought.clone()),
+            None if !may_look => return Ok(None),
             None => self.look(action, look, asked, context).await?,
         };
         *kept = brought.as_ref().ok().filter(|b| look.cache_s > 0 && b.bytes <= KEPT_BYTES_MAX).cloned();
-        Ok(match brought {
+        Ok(Some(match brought {
             Err((at, by, why)) => {
                 ResourceReading { action: by, ..ResourceReading::new(look.name, called, at).unread(why) }
             }
@@ -116,7 +130,7 @@ impl Gate {
                     ..ResourceReading::new(look.name, called, brought.at)
                 }
             }
-        })
+        }))
     }
 
     /// Looks, on record. What goes wrong is a reason why the thing is not known.
