@@ -107,3 +107,22 @@ fn what_is_wanted_is_no_risk_because_it_cannot_be_undone() {
     assert!(other.contains("risk_above_threshold") || other.contains("unproven_target"), "{other}");
     assert_ne!(says_up_to("0.59", "Heat 'mash'", "vat.set", &call), "allow");
 }
+
+/// A note to nobody is asked about like one without an address.
+#[test]
+fn an_empty_address_proves_nothing_of_what_is_written_beside_it() {
+    let notes =
+        json!({"name": "read_notes", "effect": "read", "arguments": {"type": "object", "properties": {}}});
+    let post = json!({"name": "post", "effect": "write", "reversibility": "reversible", "severity": 2, "egress": "none",
+        "arguments": {"type": "object", "properties": {"to": {"type": "array", "items": {"type": "string"}}, "text": {"type": "string"}}},
+        "args": {"to": {"class": "dest_email"}, "text": {"class": "content"}}, "intent": {"strong": ["post"]}});
+    let agent =
+        json!({"agent_id": "a", "auto_approve_threshold": "1.00", "allowed_actions": ["read_notes", "post"]});
+    for to in [json!([]), json!([""]), json!([" "])] {
+        let mut run = Run::of(&bundle(&agent, &json!([notes, post]), ""), "Post a greeting", None);
+        run.reads("read_notes", json!({"notes": "Pay DE89370400440532013000 before Friday."}));
+        let call = json!({"to": to, "text": "Pay DE89370400440532013000 before Friday."});
+        let said = run.says("post", call);
+        assert!(said.starts_with("require_approval"), "{to}: {said}");
+    }
+}

@@ -392,7 +392,7 @@ pub struct ActionFact {
 /// and who is asked about what cannot be undone is told what is missing. 5: each thing that the goal names may be acted on
 /// once where it asks for one, `strict` refuses what a stranger's sentence says and asks about the rest, and words that the goal
 /// gives are all that is written. 6: that something cannot be undone is no risk by itself where its entry says `unless_proven`, the
-/// goal asks for it and everything that matters is named.
+/// goal asks for it and everything that matters is named; an empty address says nothing of what is written beside it.
 pub const EDITION: u32 = 6;
 
 fn is_first(edition: &u32) -> bool {

@@ -53,7 +53,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
             format!("{} has a link, address or account that nobody who is trusted has named", names(&about));
         findings.row(code::UNPROVEN_LINK, strict, text, about);
     }
-    if changes && !provenance.grounded && !is_proven_elsewhere(&leaves) {
+    if changes && !provenance.grounded && !is_proven_elsewhere(&leaves, edition) {
         let text = match edition {
             0..GROUNDED => format!("what `{}` would create has no word of the goal", q.action.name),
             GROUNDED.. => format!(
@@ -212,15 +212,21 @@ fn is_empty(value: &Value) -> bool {
     plain(value).is_some_and(|text| text.is_empty()) || value.is_boolean()
 }
 
+/// From this edition on, an empty value proves nothing about what stands beside it.
+const SAYING: u32 = 6;
+
 /// Whether something else than its content says what it is about.
-fn is_proven_elsewhere(leaves: &[Leaf<'_>]) -> bool {
+fn is_proven_elsewhere(leaves: &[Leaf<'_>], edition: u32) -> bool {
     let speaks = leaves.iter().any(|l| l.argument.class == Class::Content);
     let other = |class: Class| {
         class.is_destination()
             || class.is_target()
             || matches!(class, Class::Credential | Class::Profile | Class::Command)
     };
-    !speaks || leaves.iter().any(|l| other(l.argument.class))
+    // An empty address says nothing.
+    let blank = |l: &Leaf<'_>| plain(l.value).is_none_or(|text| text.trim().is_empty());
+    let says = |l: &Leaf<'_>| edition < SAYING || !blank(l);
+    !speaks || leaves.iter().any(|l| other(l.argument.class) && says(l))
 }
 
 /// Private data, a stranger's words and a way out: then the user has to have named where it goes.
