@@ -366,10 +366,10 @@ fn a_call_with_a_goal_is_asked_about_as_it_is() {
     let said = "Send an e-mail to ann@acme.example that \"The minutes are done.\"";
     assert_eq!(of(call.clone(), said, None), [""; 0]);
     assert_eq!(
-        of(call.clone(), "Schicke Ann das Protokoll: \"The minutes are done.\"", Some("ann")),
+        of(call.clone(), "Courier the minutes to Ann: \"The minutes are done.\"", Some("ann")),
         [
             r#"unproven_destination: args.to: { class: dest_email, known: ["ann@acme.example"] } || emails: ["ann@acme.example"] || outputs: [{ path: ..., endorses: directory, taints: false, type: ... }]"#,
-            "off_intent: intent: { strong: [schicke], weak: [answer, ask, email, forward, inform, let, mail, message, notify, post, publish, reply, respond, send, tell, write], objects: [send] }",
+            "off_intent: intent: { strong: [courier], weak: [answer, ask, email, forward, inform, let, mail, message, notify, post, publish, reply, respond, send, tell, write], objects: [send] }",
         ]
     );
 }

@@ -72,7 +72,11 @@ pub(super) fn candidates(place: &Place<'_>) -> Vec<Candidate> {
         code::ENVIRONMENT_REFUSED | code::OUT_OF_SCOPE | code::OUT_OF_HOURS | code::CREDENTIAL_REFUSED => {
             place.of_scope()
         }
-        code::RISK_ABOVE_THRESHOLD => place.of_risk(),
+        code::RISK_ABOVE_THRESHOLD => {
+            // The narrowest first: what is wanted is no risk for being final.
+            let narrow = (!manifest.unless_proven()).then(|| place.unless_proven()).flatten();
+            std::iter::once(narrow).chain(place.of_risk()).collect()
+        }
         code::PLAN_NOT_APPROVED => {
             vec![place.in_agent(
                 &["plans"],

@@ -25,6 +25,7 @@ pub fn otherwise(code: Code) -> Option<&'static str> {
         "unproven_link" => "a goal that has the link or address, or a person; that is its purpose",
         "ungrounded" => "a goal that says what is to be written, or a person; that is its purpose",
         "off_intent" | "off_intent_unproven" => "a goal that asks for it, or a person; that is its purpose",
+        "goal_unread" => "a goal in English, which is the only language that is read, or a person",
         "told_by_stranger" => "a goal that names where it goes; that is its purpose",
         "more_than_asked" => {
             "a goal that says how many (\"both\", \"all\", each by name), or a person; that is its purpose"
