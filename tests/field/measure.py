@@ -120,6 +120,9 @@ def review(name, policy):
     known = {action["name"]: action for action in actions}
     for tool, said in yaml.safe_load((HERE / f"policy/{name}.yaml").read_text()).items():
         action = known[f"{name}.{tool}"]
+        # What nobody has said of it is not said: guesses of the import are those of the other bundle.
+        for guess in ("approval", "cases", "intent", "outputs"):
+            action.pop(guess, None)
         action |= said | {"args": action.get("args", {}) | said.get("args", {})}
     file.write_text(json.dumps(actions, indent=2))
     agent = policy / f"agents/{AGENT}.yaml"
