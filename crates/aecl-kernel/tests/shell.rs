@@ -203,3 +203,11 @@ fn what_bash_runs_is_on_our_list() {
         panic!("{found}\nthe same lines again: PROPTEST_RNG_SEED={seed}");
     }
 }
+
+/// `<&-` is a whole, so what stands right behind it is an argument. Found by the lines above.
+#[test]
+fn a_word_right_behind_a_closed_stream_is_an_argument() {
+    for line in ["=<&-x", "x >&-x", "x 2>&-x y", "x <&- x", "x 2>&- ; =", "x >&-"] {
+        assert_eq!(missed(line), None, "{line}");
+    }
+}

@@ -101,6 +101,10 @@ impl Lexer {
         if sign.chars().take_while(char::is_ascii_digit).count() > 1 {
             self.mind("a number of several digits before `<` or `>` is a stream in bash and a word in sh");
         }
+        let ends = |c: char| c.is_whitespace() || matches!(c, ';' | '|' | '&' | '(' | ')' | '<' | '>');
+        if sign.ends_with('&') && self.peek(0) == Some('-') && !self.peek(1).is_none_or(ends) {
+            self.mind("a word that begins right behind `<&-` or `>&-` is one of its own");
+        }
         if sign.contains("<<") {
             self.mind("it carries a text for a program's input");
         }
