@@ -1,0 +1,23 @@
+"""The run that `@aecl.guard` acts in: that of the innermost `with`, by context."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from .errors import Invalid
+
+if TYPE_CHECKING:
+    from ._async import AsyncRun
+    from ._sync import Run
+
+current: ContextVar[Run | AsyncRun | None] = ContextVar("aecl_run", default=None)
+
+
+def no_run(name: str, kind: str) -> Invalid:
+    """Error of a guarded call outside of a run."""
+    return Invalid(
+        "no_run",
+        f"`{name}` was called outside of a run of this kind",
+        hint=f"call it inside of `{kind}`; a new thread needs contextvars.copy_context().run",
+    )
