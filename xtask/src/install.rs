@@ -54,6 +54,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("python"), "requirements.txt")?;
     python(&folder.join("python-legacy"), "requirements-legacy.txt")?;
     python(&folder.join("dojo"), "requirements-dojo.txt")?;
+    python(&folder.join("library"), "requirements-library.txt")?;
     let node = node(&folder.join("node"))?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
@@ -365,6 +366,7 @@ fn all_there(installed: &Installed) -> Result<(), String> {
         "python/bin/mcp-server-git",
         "python-legacy/bin/mcp-server-sqlite",
         "dojo/bin/python",
+        "library/bin/pytest",
         "node/node_modules/@modelcontextprotocol/conformance/package.json",
         "node/node_modules/@modelcontextprotocol/server-everything/package.json",
         "node/node_modules/@modelcontextprotocol/server-filesystem/package.json",
