@@ -135,6 +135,13 @@ ACTIONS: list[dict[str, Any]] = [
         "compensation": {"action": "reverse_transfer", "arguments": {"transfer": {"from": "result", "at": "/id"}}},
     },
     {
+        "name": "ring_twice",
+        "description": "Ring; who does not answer at once is not there.",
+        "effect": "send",
+        "arguments": {"type": "object", "properties": {}},
+        "approval": {"always": True, "approvers": ["operators"], "expires_s": 1},
+    },
+    {
         "name": "reverse_transfer",
         "description": "Call a transfer back.",
         "output": {"untrusted": False, "private": False},

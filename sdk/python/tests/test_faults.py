@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,6 +238,52 @@ write_note.once("one")("a")
     # The server waits for a report that can still come; until then it counts as underway, then as unknown.
     with pytest.raises(aecl.Underway):
         run.guard("write_note")(never).once("one")("a")
+
+
+def test_two_processes_with_one_call_act_once(house: House, run: aecl.Run, tmp_path: Path) -> None:
+    """Duplicate delivery: a queue gives one step to several workers."""
+    script = """
+import aecl, os, sys
+run = aecl.resume(wait=60)
+@run.guard
+def write_note(text: str) -> int:
+    with open(os.environ["BOOK"], "a") as book:
+        book.write(text)
+    return os.getpid()
+print("ready", flush=True)
+sys.stdin.readline()
+print(write_note.once("one")("a"), flush=True)
+"""
+    book = tmp_path / "book"
+    environment = {"AECL_URL": house.url, "AECL_TOKEN": run.token, "BOOK": str(book)}
+    with worker(script, **environment) as a, worker(script, **environment) as b, worker(script, **environment) as c:
+        assert [line(one) for one in (a, b, c)] == ["ready"] * 3
+        for one in (a, b, c):
+            assert one.stdin is not None
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        assert len({line(one) for one in (a, b, c)}) == 1
+    assert book.read_text() == "a"
+
+
+def test_a_clock_that_is_wrong_stops_nothing_and_revives_nothing(house: House, run: aecl.Run) -> None:
+    """The library goes by what has passed, and by no date."""
+    script = """
+import datetime, time
+real = time.time
+time.time = lambda: real() + 3600
+import aecl
+run = aecl.resume()
+@run.guard
+def write_note(text: str) -> str:
+    return text
+print(write_note("a"), flush=True)
+run._state.since -= run._state.lives_s
+time.time = lambda: real() - 3600
+print(write_note("b"), flush=True)
+"""
+    with worker(script, AECL_URL=house.url, AECL_TOKEN=run.token) as process:
+        assert (line(process), line(process)) == ("a", "b")
 
 
 def test_tokens_are_renewed_before_they_end(

@@ -8,6 +8,7 @@ import enum
 import pickle
 import random
 import threading
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,32 @@ def test_a_no_is_final(house: House, run: aecl.Run) -> None:
         transfer_funds("vendor-9", "1.00", "EUR")
     assert refused.value.code == "approval_rejected"
     assert "we do not know them" in refused.value.for_model
+
+
+def test_no_answer_in_time_is_no_yes(run: aecl.Run) -> None:
+    with pytest.raises(aecl.Expired) as late:
+        run.guard("ring_twice", wait=60)(never)()
+    assert late.value.code == "approval_expired"
+
+
+def never() -> None:
+    raise AssertionError("nobody has agreed")
+
+
+def test_a_plan_is_asked_about_once(house: House, client: aecl.Client) -> None:
+    step: dict[str, Any] = {"action": "transfer_funds", "arguments": {"/to": {"equals": "vendor-5"}}, "times": 2}
+    step["arguments"] |= {"/amount": {"equals": "5.00"}, "/currency": {"equals": "EUR"}}
+    with client.open_run(agent=AGENT, goal="Pay vendor-5.", plan=[step], approve_plan=True) as run:
+        assert run.plan_approval is not None
+        house.people("POST", f"/v1/approvals/{run.plan_approval}/approve", {"reason": "planned", "confirm": ["or-5"]})
+
+        @run.guard
+        def transfer_funds(to: str, amount: str, currency: str) -> str:
+            return "paid"
+
+        assert transfer_funds("vendor-5", "5.00", "EUR") == transfer_funds("vendor-5", "5.00", "EUR") == "paid"
+        with pytest.raises(aecl.Pending):
+            transfer_funds("vendor-6", "5.00", "EUR")
 
 
 def test_other_arguments_ask_again(house: House, run: aecl.Run) -> None:
@@ -257,11 +284,6 @@ class Colour(enum.Enum):
     RED = "red"
 
 
-@dataclass
-class Weight:
-    grams: int
-
-
 def test_types_arrive_as_they_are_declared(run: aecl.Run) -> None:
     given: list[Any] = []
 
@@ -286,6 +308,26 @@ def test_types_arrive_as_they_are_declared(run: aecl.Run) -> None:
 
     coloured(Colour.RED)
     assert given == [datetime.date(2026, 11, 25), Colour.RED]
+
+
+def test_what_a_part_leaves_out_is_judged_with_its_default(run: aecl.Run) -> None:
+    given: list[Any] = []
+
+    @run.guard("write_note")
+    def weighed(text: Heavy) -> None:
+        given.append(text)
+
+    with pytest.raises(aecl.Blocked):
+        # The catalogue wants text here; what matters is what it was shown.
+        weighed(Heavy(2))
+    assert weighed._spec.judge(({"grams": 2},), {})[0].text == b'{"text":{"grams":2,"of":"tea"}}'
+    assert given == []
+
+
+@dataclass
+class Heavy:
+    grams: int
+    of: str = "tea"
 
 
 def test_wrong_types_are_not_proposed(house: House, run: aecl.Run) -> None:
@@ -429,10 +471,25 @@ def test_only_what_has_a_name_can_be_guarded(run: aecl.Run) -> None:
 
     async def later(text: str) -> None: ...
 
-    for wrong in (rest, Shop.note, later):
+    def slowly(text: str) -> Generator[str]:
+        yield text
+
+    for wrong in (rest, Shop.note, later, slowly):
         with pytest.raises(TypeError):
             run.guard(wrong)
     assert run.guard("write_note")(Shop().note)("a") == "a"
+
+
+def test_what_has_not_begun_is_not_reported_as_done(house: House, run: aecl.Run) -> None:
+    async def later() -> None: ...
+
+    def write_note(text: str) -> Any:
+        return later() if text == "coroutine" else (one for one in text)
+
+    for text in ("coroutine", "generator"):
+        with pytest.raises(aecl.NotDone):
+            run.guard(write_note)(text)
+        assert house.last(run.id)["state"] == "failed"
 
 
 def test_a_saga_is_undone_through_the_same_door(house: House, run: aecl.Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -60,6 +61,7 @@ def test_a_server_that_was_killed_is_started_again(bare: Path) -> None:
         _ended(pidfd)
         assert read("2026-119") == "950.00"
         assert int((home / "data/lock").read_text()) != before
+    gc.collect()
 
 
 def _ended(pidfd: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import aecl
+from aecl import _wire
 from aecl.errors import LOCAL_CODES
 from house import BIN, House
 
@@ -47,6 +49,16 @@ def test_the_examples_of_the_guide_run(house: House, tmp_path: Path) -> None:
 def test_every_code_of_the_library_has_its_place_in_the_guide() -> None:
     described = set(re.findall(r"^### `(\w+)`$", GUIDE, re.MULTILINE))
     assert described == LOCAL_CODES
+
+
+def test_every_field_of_an_answer_is_known_and_no_other() -> None:
+    """What the server may answer and what the library understands are one list: a new field needs a thought."""
+    schemas = json.loads((ROOT / "openapi/aecl.json").read_text())["components"]["schemas"]
+    assert set(schemas["Action"]["properties"]) == _wire.ACTION
+    assert set(schemas["Approval"]["properties"]) == _wire.APPROVAL
+    assert set(schemas["ProblemDetails"]["properties"]) == _wire.PROBLEM
+    described = schemas["Action"]["properties"]["state"]["description"]
+    assert set(re.findall(r"`(\w+)`", described)) == set(_wire.STATES)
 
 
 def test_every_error_is_in_the_guide() -> None:

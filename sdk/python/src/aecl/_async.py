@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import inspect
 import logging
@@ -14,10 +15,10 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from . import _exit, _flow
-from ._current import current, no_run
+from ._current import current, left, no_run
 from ._flow import Done, State
 from ._shared import Handed, Permit, RunCommon, Settings, kept_open, opening, resumed
-from ._spec import Spec, arguments_of, meaning, output_of
+from ._spec import Spec, arguments_of, begun, meaning, output_of
 from ._transport import AsyncLine, place
 from .errors import Error, NotDone, Unknown
 
@@ -234,7 +235,7 @@ class AsyncRun(RunCommon):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        current.reset(self._entered.pop())
+        left(self._entered.pop())
         if self._entered:
             return
         try:
@@ -308,7 +309,7 @@ class AsyncGuarded(Generic[P, R]):
 
     def once(self, call_id: str, *, wait: float | None = None) -> AsyncGuarded[P, R]:
         """The same function for one call of the model. See `Guarded.once`."""
-        one: AsyncGuarded[P, R] = AsyncGuarded(self._fn, self.action, self._run, self._settings)
+        one = copy.copy(self)
         one._call_id = call_id
         one._waits = self._waits if wait is None else wait
         return one
@@ -329,6 +330,7 @@ class AsyncGuarded(Generic[P, R]):
         try:
             permit.check()
             value = await cast("Callable[..., Awaitable[R]]", self._fn)(**self._spec.read(permit.judged), **beside)
+            begun(value, self.action)
         except BaseException as error:
             said: Handed
             outcome, code, words = meaning(error, self._settings.sure(error))

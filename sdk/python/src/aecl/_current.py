@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
+import contextlib
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any
 
 from .errors import Invalid
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from ._sync import Run
 
 current: ContextVar[Run | AsyncRun | None] = ContextVar("aecl_run", default=None)
+
+
+def left(token: Token[Any]) -> None:
+    """Goes back to the run of before; in another context, as of a fixture, there is nothing to go back to."""
+    with contextlib.suppress(ValueError):
+        current.reset(token)
 
 
 def no_run(name: str, kind: str) -> Invalid:

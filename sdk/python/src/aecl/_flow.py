@@ -284,6 +284,8 @@ def _settled(
             state.waiting.discard((name, judged.text))
         if said.state not in ("pending", "started") or time.monotonic() + 1 > until:
             return said
+        # A server may wait for less than it is asked to.
+        yield Pause(0.2)
 
 
 def _permit(state: State, name: str, judged: Judged, said: _wire.Answer) -> Permit:
@@ -357,10 +359,10 @@ def report(
     """Says what came of a permit, until it is on record. Raises `Unknown` where it cannot be."""
     until = time.monotonic() + tries_s
     body = _report_body(outcome, output, code, said)
-    pause, last = 0.05, "nothing came back"
+    pause, last, renew = 0.05, "nothing came back", False
     while True:
         try:
-            token = yield from _fresh(state)
+            token = yield from _fresh(state, at_once=renew)
             reply = yield Request("POST", f"/v1/actions/{action}/outcome", token, body)
         except Unavailable as error:
             last = error.message
@@ -374,6 +376,11 @@ def report(
                 output = None
                 body = _report_body(outcome, None, UNRECORDED, f"the output could not be recorded: {last}")
                 continue
+            if reply.status == 401 and state.owner and not renew:
+                # The token has run out while the function acted.
+                renew = True
+                continue
+            renew = False
             if reply.status == 409:
                 yield from _stands_as(state, action, outcome, refused)
                 return
@@ -387,13 +394,18 @@ def report(
 
 def _stands_as(state: State, action: str, outcome: Outcome, error: Error) -> Flow[None]:
     """An outcome stands already: ours, whose answer was lost, or another one."""
-    reply = yield from _let_in(Request("GET", f"/v1/actions/{action}", state.token))
-    if reply.status in (200, 202):
-        stands = _wire.fields(reply.body).get("state")
+    why = error.message
+    try:
+        reply = yield from _let_in(Request("GET", f"/v1/actions/{action}", state.token))
+        stands = _wire.answer(reply).state
+    except Error as unseen:
+        # It has acted: no error from here may say that nothing was executed.
+        why = unseen.message
+    else:
         if stands == outcome:
             return
-        raise _unreported("report_refused", action, outcome, f"it stands as `{stands}` already")
-    raise _unreported("report_refused", action, outcome, error.message)
+        why = f"it stands as `{stands}` already"
+    raise _unreported("report_refused", action, outcome, why)
 
 
 def _report_body(outcome: Outcome, output: bytes | None, code: str | None, said: str) -> bytes:

@@ -24,6 +24,8 @@ class Spec:
         self.signature = inspect.signature(fn)
         self.unjudged = frozenset(unjudged)
         name = getattr(fn, "__qualname__", repr(fn))
+        if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+            raise TypeError(f"`{name}` is a generator: calling it does nothing yet, so its call cannot be guarded")
         for index, parameter in enumerate(self.signature.parameters.values()):
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
                 raise TypeError(f"`{name}` takes `{parameter}` without a name; only named arguments can be judged")
@@ -60,10 +62,17 @@ class Spec:
                 judged[name] = value
         try:
             sent = Judged.of({name: _types.to_json(value) for name, value in judged.items()})
+            # A part that was left out and has a default of its own (a field of a dataclass) is judged with it.
+            whole = self._whole(sent)
+            again = self._whole(whole)
         except (_types.Unfit, RecursionError) as error:
             raise Invalid("arguments_unfit", str(error)) from None
-        self.read(sent)
-        return sent, beside
+        if again.text != whole.text:
+            raise Invalid("arguments_unfit", "the arguments are not the same when they are read again")
+        return whole, beside
+
+    def _whole(self, sent: Judged) -> Judged:
+        return Judged.of({name: _types.to_json(value) for name, value in self.read(sent).items()})
 
     def read(self, judged: Judged) -> dict[str, Any]:
         """Arguments for the function, read anew from the bytes that were judged."""
@@ -74,6 +83,15 @@ class Spec:
             return self.hints.get(name, Any)
         rest = [p.name for p in self.signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
         return self.hints.get(rest[0], Any) if rest else Any
+
+
+def begun(value: Any, name: str) -> Any:
+    """The value, unless it is something that has not begun: nothing was done, and nothing is reported as done."""
+    if inspect.iscoroutine(value):
+        value.close()
+    elif not (inspect.isgenerator(value) or inspect.isasyncgen(value) or inspect.isawaitable(value)):
+        return value
+    raise NotDone(f"`{name}` gave back a `{type(value).__name__}`, which has not begun; guard what acts")
 
 
 def output_of(value: Any, encode: Callable[[Any], Any] | None) -> tuple[bytes | None, str | None, str]:

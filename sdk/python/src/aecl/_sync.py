@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import logging
@@ -13,10 +14,10 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from . import _exit, _flow
-from ._current import current, no_run
+from ._current import current, left, no_run
 from ._flow import Done, State
 from ._shared import Handed, Permit, RunCommon, Settings, kept_open, opening, resumed
-from ._spec import Spec, arguments_of, meaning, output_of
+from ._spec import Spec, arguments_of, begun, meaning, output_of
 from ._transport import Line, Place, place
 from .errors import AlreadyDone, Error, NotDone, Unknown
 
@@ -193,7 +194,7 @@ class Run(RunCommon):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        current.reset(self._entered.pop())
+        left(self._entered.pop())
         if self._entered or kept_open(self, error):
             return
         try:
@@ -254,7 +255,7 @@ class Guarded(Generic[P, R]):
 
         The same call id gives the recorded result and never acts twice, in whatever process the step is run again.
         """
-        one: Guarded[P, R] = Guarded(self._fn, self.action, self._run, self._settings)
+        one = copy.copy(self)
         one._call_id = call_id
         one._waits = self._waits if wait is None else wait
         return one
@@ -275,6 +276,7 @@ class Guarded(Generic[P, R]):
         try:
             permit.check()
             value = cast("Callable[..., R]", self._fn)(**self._spec.read(permit.judged), **beside)
+            begun(value, self.action)
         except BaseException as error:
             said: Handed
             outcome, code, words = meaning(error, self._settings.sure(error))

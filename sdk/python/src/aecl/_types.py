@@ -71,6 +71,7 @@ def from_json(value: Any, hint: Any, at: str) -> Any:
     """Value of a parameter's type, from the JSON that was judged. Raises `Invalid` where it does not fit."""
     if hint is Any or hint is object or isinstance(hint, typing.TypeVar):
         return value
+    hint = _plain(hint)
     origin, args = get_origin(hint), get_args(hint)
     if origin is typing.Annotated:
         return from_json(value, args[0], at)
@@ -105,6 +106,15 @@ def from_json(value: Any, hint: Any, at: str) -> Any:
                 return member
         raise _misfit(value, hint, at)
     return _composed(value, hint, origin or hint, args, at)
+
+
+def _plain(hint: Any) -> Any:
+    """Type behind a name that was given to it (`NewType`, `type X = …`)."""
+    while True:
+        behind = getattr(hint, "__supertype__", None) or getattr(hint, "__value__", None)
+        if behind is None or isinstance(hint, enum.Enum):
+            return hint
+        hint = behind
 
 
 def _composed(value: Any, hint: Any, origin: Any, args: tuple[Any, ...], at: str) -> Any:
@@ -184,6 +194,7 @@ def _what(value: Any) -> str:
 
 def schema(hint: Any) -> dict[str, Any]:
     """JSON Schema of a type. Raises `Unfit` for what has no JSON form."""
+    hint = _plain(hint)
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any or hint is object:
         return {}

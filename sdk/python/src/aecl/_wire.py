@@ -13,19 +13,19 @@ from typing import Any, cast
 from . import _json
 from .errors import Blocked, Closed, Error, Expired, Finding, Invalid, Refused, Rejected, Unauthorized, Unavailable
 
-#: Fields of an answer about an action. Others are not understood.
-_ACTION = frozenset(
+#: Fields of an answer about an action. Others are not understood; a test compares the lists with openapi/aecl.json.
+ACTION = frozenset(
     {"action", "state", "name", "run", "code", "message", "decision", "output", "replayed", "approval", "hint"}
     | {"permit", "permit_expires_at", "undo", "compensates", "receipt"}
 )
-_APPROVAL = frozenset(
+APPROVAL = frozenset(
     {"id", "url", "state", "about", "run", "digest", "need", "votes", "excluded", "asked_at", "expires_at", "action"}
     | {"confirm", "proposed"}
 )
-_PROBLEM = frozenset({"type", "title", "status", "detail", "code", "hint", "approval"})
+PROBLEM = frozenset({"type", "title", "status", "detail", "code", "hint", "approval"})
 
 #: Which status each state has.
-_STATES = {
+STATES = {
     "done": 200,
     "failed": 200,
     "unknown": 200,
@@ -131,9 +131,9 @@ def expect(reply: Reply, status: int) -> dict[str, Any]:
 def answer(reply: Reply) -> Answer:
     """Answer about an action; a problem is raised as the error that it is."""
     of = expect(reply, 202 if reply.status == 202 else 200)
-    known(of, _ACTION, "an action")
+    known(of, ACTION, "an action")
     state = text(of, "state")
-    if _STATES.get(state) != reply.status:
+    if STATES.get(state) != reply.status:
         raise unreadable(f"state `{state}` with status {reply.status}")
     replayed = of.get("replayed", False)
     if type(replayed) is not bool:
@@ -165,7 +165,7 @@ def _asked(value: Any) -> Asked | None:
     if type(value) is not dict:
         raise unreadable("`approval` is no object")
     of = cast("dict[str, Any]", value)
-    known(of, _APPROVAL, "a request for approval")
+    known(of, APPROVAL, "a request for approval")
     return Asked(id=text(of, "id"), url=text(of, "url"), expires_at=text(of, "expires_at"))
 
 
@@ -202,7 +202,7 @@ def problem(reply: Reply) -> Error:
         return unreadable(f"status {reply.status} with content type `{reply.kind}`")
     try:
         of = fields(reply.body)
-        known(of, _PROBLEM, "a problem")
+        known(of, PROBLEM, "a problem")
         code, detail = text(of, "code"), text(of, "detail")
         hint, page = maybe_text(of, "hint"), maybe_text(of, "type")
     except Unavailable as error:
