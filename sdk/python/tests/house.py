@@ -288,7 +288,7 @@ class House:
             method, self.url + path, json=body, headers={"authorization": f"Bearer {self.operator}"}
         )
         assert reply.status_code < 300, reply.text
-        return cast("dict[str, Any]", reply.json())
+        return cast("dict[str, Any]", reply.json()) if reply.content else {}
 
     def answer(self, approval: str, yes: bool, reason: str = "seen") -> None:
         """A person answers; what has to be typed with a yes is typed."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import aecl
+from aecl import _wire
 from house import AGENT, GOAL, House, Relay, line, worker
 
 
@@ -284,6 +286,28 @@ print(write_note("b"), flush=True)
 """
     with worker(script, AECL_URL=house.url, AECL_TOKEN=run.token) as process:
         assert (line(process), line(process)) == ("a", "b")
+
+
+def test_a_token_that_was_revoked_is_not_renewed_behind_anybodys_back(house: House, client: aecl.Client) -> None:
+    run = client.open_run(agent=AGENT, goal=GOAL)
+    state: Any = run._state
+    token = _wire.claims(run.token)["jti"]
+
+    @run.guard("write_note")
+    def note(text: str) -> str:
+        house.people("POST", f"/v1/runs/{run.id}/tokens/{token}/revoke", {"reason": "stolen"})
+        return text
+
+    # It was done, and the token that would say so is gone: that is no silence, and no lie.
+    with pytest.raises(aecl.Unknown) as unsaid:
+        note("a")
+    assert (unsaid.value.code, unsaid.value.output) == ("report_refused", "a")
+    for age in (0.0, 0.9, 1.1):
+        state.since = time.monotonic() - state.lives_s * age
+        with pytest.raises(aecl.Error) as revoked:
+            run.guard("write_note")(never)("b")
+        assert revoked.value.code == "token_revoked"
+        assert _wire.claims(run.token)["jti"] == token
 
 
 def test_tokens_are_renewed_before_they_end(

@@ -143,10 +143,28 @@ print("ended", flush=True)
 
 
 def test_nothing_is_needed_but_httpx() -> None:
-    script = "import sys, aecl; print(sorted({m.split('.')[0] for m in sys.modules} - set(sys.stdlib_module_names)))"
+    script = """
+import sys, aecl
+aecl.guard
+print(sorted({name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)))
+"""
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     allowed = {"aecl", "httpx", "httpcore", "h11", "anyio", "sniffio", "certifi", "idna", "typing_extensions"}
     found = {name.strip(" '[]\n") for name in loaded.split(",")}
     assert {name for name in found if not name.startswith("_") and "editable" not in name} <= allowed | {
         "exceptiongroup"
     }
+
+
+def test_the_verifier_needs_nothing_at_all() -> None:
+    """An auditor has a checkout and Python; `-S` is Python without what was installed into it."""
+    script = (
+        "import aecl.verify, sys; assert 'httpx' not in sys.modules; print(aecl.__version__, 'guard' in dir(aecl))"
+    )
+    source = str(Path(_home.__file__).parents[1])
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", script], check=True, capture_output=True, text=True, env={"PYTHONPATH": source}
+    )
+    assert said.stdout == "0.1.0 True\n"
+    with pytest.raises(AttributeError):
+        _ = getattr(aecl, "nothing")  # noqa: B009

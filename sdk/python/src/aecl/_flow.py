@@ -183,16 +183,19 @@ def _fresh(state: State, *, at_once: bool = False) -> Flow[str]:
             return state.token
         state.renewing = True
     try:
-        bearer = state.key if state.owner else state.token
-        try:
-            reply = yield from _let_in(Request("POST", f"/v1/runs/{state.run}/tokens", bearer))
-            of = _wire.expect(reply, 201)
-        except Error:
-            # The one that is there may still count; whoever uses it is told.
-            return state.token
-        with state.lock:
-            state.take(_wire.text(of, "token"))
-            return state.token
+        # By itself, so that what was revoked stays revoked; only one that has run out is renewed by the key.
+        for bearer in [state.token, state.key] if state.owner else [state.token]:
+            try:
+                reply = yield from _let_in(Request("POST", f"/v1/runs/{state.run}/tokens", bearer))
+                of = _wire.expect(reply, 201)
+                with state.lock:
+                    state.take(_wire.text(of, "token"))
+                break
+            except Error as error:
+                if error.code != "token_expired":
+                    # The one that is there may still count; whoever uses it is told.
+                    break
+        return state.token
     finally:
         state.renewing = False
 
@@ -231,7 +234,7 @@ def _propose(
     for again in (False, True):
         token = yield from _fresh(state, at_once=again)
         reply = yield from _let_in(Request("POST", "/v1/actions", token, body, wait_s))
-        if reply.status == 401 and not again and state.owner:
+        if reply.status == 401 and not again and state.owner and _wire.problem(reply).code == "token_expired":
             # It has run out while this process slept; nothing was judged.
             continue
         said = _wire.answer(reply)
@@ -376,7 +379,7 @@ def report(
                 output = None
                 body = _report_body(outcome, None, UNRECORDED, f"the output could not be recorded: {last}")
                 continue
-            if reply.status == 401 and state.owner and not renew:
+            if reply.status == 401 and state.owner and not renew and refused.code == "token_expired":
                 # The token has run out while the function acted.
                 renew = True
                 continue
