@@ -99,7 +99,9 @@ def review(data, server, reads=None, private=True):
         if reads is None or action["name"].removeprefix(f"{server}.") in reads:
             action["effect"] = "read"
             action["idempotency"] = "pure"
-            action.pop("reversibility", None)
+            # Guesses about a change.
+            for guess in ("approval", "cases", "reversibility", "severity"):
+                action.pop(guess, None)
         if not private:
             action["output"] = {"untrusted": True, "private": False}
         if action["name"] == f"{server}.resources/read":
