@@ -288,27 +288,49 @@ fn form(part: &Value, name: &str) -> Option<&'static str> {
 }
 
 /// What cannot be undone, as far as anybody knows, is asked about, also where all is named, if a switch is on that nobody has named:
-/// what is on is proven by nobody. So its calls with the switches off are a case.
-fn switches(entry: &Value) -> Map<String, Value> {
+/// what is on is proven by nobody. So its calls with the switches off are a case; nothing, where no case can say so.
+fn switches(entry: &Value) -> Option<Map<String, Value>> {
     const HARMLESS: [&str; 16] = [
         "case", "compact", "debug", "dry", "exact", "html", "include", "markdown", "preview", "pretty",
         "regex", "utc", "validate", "verbose", "wait", "watch",
     ];
-    let arguments = entry.pointer("/arguments/properties").and_then(Value::as_object).into_iter().flatten();
-    let is_switch = |argument: &Value| {
-        let kind = argument.get("type");
-        kind.and_then(Value::as_str) == Some("boolean")
-            || kind.and_then(Value::as_array).is_some_and(|kinds| kinds.contains(&"boolean".into()))
-    };
-    let grave = arguments.filter(|(name, argument)| {
-        is_switch(argument) && !verbs::words(name).iter().any(|word| HARMLESS.contains(&word.as_str()))
-    });
-    grave
-        .map(|(name, argument)| {
-            let off = argument.get("default").filter(|default| default.is_boolean()).cloned();
-            (name.clone(), json!([null, off.unwrap_or_else(|| false.into())]))
-        })
-        .collect()
+    let mut out = Map::new();
+    let mut parts = vec![(String::new(), entry.get("arguments")?, 0)];
+    while let Some((at, part, depth)) = parts.pop() {
+        let members = part.get("properties").and_then(Value::as_object).into_iter().flatten();
+        for (name, member) in members {
+            let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let is_harmless = verbs::words(name).iter().any(|word| HARMLESS.contains(&word.as_str()));
+            if is_switch(member) && !is_harmless {
+                let off = member.get("default").filter(|default| default.is_boolean()).cloned();
+                let key = if depth == 0 { name.clone() } else { at.clone() };
+                out.insert(key, json!([null, off.unwrap_or_else(|| false.into())]));
+            }
+            // Which of many is on, a case cannot say.
+            if depth >= DEPTH_MAX || member.get("items").is_some_and(holds_a_switch) {
+                return None;
+            }
+            parts.push((at, member, depth + 1));
+        }
+    }
+    (out.len() <= SWITCHES_MAX).then_some(out)
+}
+
+fn is_switch(argument: &Value) -> bool {
+    match argument.get("type") {
+        Some(Value::String(kind)) => kind == "boolean",
+        Some(Value::Array(kinds)) => kinds.contains(&"boolean".into()),
+        _ => false,
+    }
+}
+
+/// Whether there is a switch anywhere in a schema.
+fn holds_a_switch(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => is_switch(schema) || members.values().any(holds_a_switch),
+        Value::Array(parts) => parts.iter().any(holds_a_switch),
+        _ => false,
+    }
 }
 
 /// What cannot be undone, as far as anybody knows, is asked about where somebody trusted has not named what it changes or the
@@ -323,15 +345,12 @@ pub(super) fn approval(entry: &mut Value) -> Result<(), String> {
         manifest.effect.changes_something() && is_final && manifest.severity() < GRAVE && !runs
     };
     let rule = json!({ "always": false, "unless_proven": true });
-    let switches = switches(entry);
+    let Some(switches) = switches(entry) else { return Ok(()) };
     let of_cases: Vec<bool> = typed.variants().skip(1).map(|it| proves(it)).collect();
     let Value::Object(members) = entry else { return Ok(()) };
     if switches.is_empty() && proves(&typed) {
         // Its cases have it from the entry.
         members.insert("approval".into(), rule);
-        return Ok(());
-    }
-    if switches.len() > SWITCHES_MAX {
         return Ok(());
     }
     if of_cases.is_empty() && proves(&typed) {
@@ -498,6 +517,13 @@ mod tests {
         let mut found = it["cases"][0].clone();
         found.as_object_mut().unwrap().remove("intent");
         assert_eq!(found, case);
+        let text = json!({"type": "string"});
+        let nested = json!({"type": "object", "properties": {"deep": {"type": "object", "properties": {"public": {"type": "boolean"}}}}});
+        let it = taking("give_file", json!({"file_id": text, "options": nested}));
+        assert_eq!(it["cases"][0]["when"], json!({"/options/deep/public": [null, false]}));
+        let listed = json!({"type": "array", "items": {"type": "object", "properties": {"public": {"type": "boolean"}}}});
+        let it = taking("give_file", json!({"file_id": text, "files": listed}));
+        assert_eq!((&it["approval"], &it["cases"]), (&Value::Null, &Value::Null), "it asks always");
         let it = taking("clear_log", json!({"days": {"type": "integer"}, "until": {"type": "string"}}));
         assert_eq!(
             (&it["args"]["days"]["class"], &it["args"]["until"]["class"]),
