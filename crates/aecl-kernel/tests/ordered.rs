@@ -88,6 +88,34 @@ fn who_orders_something_and_names_all_of_it_asks_for_it_whatever_it_is() {
     assert_ne!(says("Tell me about 'mash'", "vat.set", &json!({"vessel": "mash"})), "allow");
 }
 
+/// "Empty V-7 and look at V-8" names two vats, and empties one.
+#[test]
+fn what_a_goal_names_for_one_order_is_not_done_by_another() {
+    for (goal, emptied, other) in [
+        ("Empty V-7 and look at V-8", "V-7", "V-8"),
+        ("Look at V-8. Then empty V-7", "V-7", "V-8"),
+        ("If V-8 is full, empty V-7", "V-7", "V-8"),
+        ("Empty 'mash' and describe 'hops'", "mash", "hops"),
+        ("Describe vat #8 and empty vat #7", "7", "8"),
+    ] {
+        let empties = |vessel: &str| says(goal, "vat.empty", &json!({"vessel": vessel}));
+        assert_eq!(empties(emptied), "allow", "{goal}");
+        assert!(empties(other).contains("unproven_target"), "{goal}");
+    }
+    // Where an order names nothing of its own, it means what was named before.
+    for goal in
+        ["Look at V-8 and empty it", "My vats are V-8 and V-9. Empty them.", "Empty my vat. It is V-8."]
+    {
+        assert_eq!(says(goal, "vat.empty", &json!({"vessel": "V-8"})), "allow", "{goal}");
+    }
+    let heated = |celsius: u32| {
+        let call = json!({"vessel": "mash", "settings": {"celsius": celsius}});
+        says("Set 'mash' to 67 degrees and tell me why 'hops' has 90", "vat.set", &call)
+    };
+    assert_eq!(heated(67), "allow");
+    assert!(heated(90).contains("unproven_amount"));
+}
+
 #[test]
 fn a_number_among_what_is_written_is_how_much() {
     let call = |at: Value| json!({"vessel": "mash", "settings": {"step": {"celsius": at}}});

@@ -4,6 +4,7 @@
 //! mails and pages into it: what stands fenced, behind `>` or in a quotation of more than 200 characters is
 //! third-party. Names in a sentence that forbids something are not endorsed by it.
 
+mod clauses;
 mod intent;
 mod language;
 mod negation;
@@ -21,6 +22,7 @@ pub use telling::{Telling, Weight, telling};
 use super::atoms::{Atom, AtomKind, is_rooted};
 use super::canon;
 use crate::define::catalogue::flow::Intent;
+use clauses::Clause;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use words::{ORDER_BEFORE, PLURALS, RECORDS, Word, is_filler, is_month_or_day, is_name};
@@ -64,13 +66,22 @@ pub enum MentionKind {
     Words,
 }
 
+/// Mention: where a goal names something, in bytes of its text, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mention {
+    at: usize,
+    how: MentionKind,
+}
+
 /// Goal that was read: what it says.
 #[derive(Debug, Clone, Default)]
 pub struct ParsedGoal {
-    atoms: BTreeMap<Atom, MentionKind>,
+    atoms: BTreeMap<Atom, Vec<Mention>>,
     /// Numbers and names of bills, orders, files: they name these, and never where something goes.
-    references: BTreeMap<Atom, MentionKind>,
+    references: BTreeMap<Atom, Vec<Mention>>,
     words: Vec<Word>,
+    /// What belongs to one order each.
+    clauses: Vec<Clause>,
     /// Some of it is in another language than English, so nothing of it was read: it names nothing and asks for nothing.
     pub unread: bool,
     /// It hands the decision over to what will be read: "do what the mail says".
@@ -101,6 +112,17 @@ const EXTREMES: &[(Superlative, &[&str])] = &[
     (Superlative::Oldest, &["earliest", "oldest"]),
 ];
 
+/// The words of an identifier, as a goal has them one after the other: "the front door" is `lock.front_door`.
+/// What stands before the last dot says what kind of thing it is.
+fn words_of_id(identifier: &str) -> Option<String> {
+    let name = identifier.rsplit('.').next().unwrap_or_default();
+    let joined = identifier.contains(['_', '-', '.']) && !identifier.contains(char::is_whitespace);
+    // What has a number or a path in it is one of many, whose number the goal has to say.
+    let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-');
+    let is_file = identifier.contains('.') && (name.len() <= 3 || EXTENSIONS.contains(&name));
+    (joined && !is_file && name.chars().all(plain)).then(|| name.replace(['_', '-'], " "))
+}
+
 /// Whether two words are one, also where one is about several: "order" and `orders`.
 fn is_same(a: &str, b: &str) -> bool {
     let one = |word: &'_ str| {
@@ -119,6 +141,7 @@ impl ParsedGoal {
         if !reading.is_english(&own) {
             return Self { unread: true, ..Self::default() };
         }
+        reading.read_clauses();
         reading.read_quotes(&own);
         reading.read_names();
         reading.read_tokens(&own);
@@ -139,67 +162,83 @@ impl ParsedGoal {
 
     /// How the goal names this, if it does.
     pub fn names(&self, atom: &Atom) -> Option<MentionKind> {
-        let reference = self.references.get(atom).copied();
-        [self.names_destination(atom), reference].into_iter().flatten().min()
+        self.mentions(atom, false).iter().map(|mention| mention.how).min()
     }
 
     /// How the goal names this as something that an action may go to, if it does. Whoever writes a bill chooses
     /// its number, so that the number of something is no account.
     pub fn names_destination(&self, atom: &Atom) -> Option<MentionKind> {
-        if let Some(how) = self.atoms.get(atom) {
-            return Some(*how);
-        }
-        // A name in the goal is no file elsewhere: "notes.txt" is neither `/notes.txt` nor `~/notes.txt`.
-        let path = atom.kind == AtomKind::Path && !is_rooted(&atom.text);
-        let named = match atom.kind {
-            AtomKind::Phrase => self.has_phrase(&atom.text) || self.has_words_of(&atom.text),
-            AtomKind::Id => self.has_words_of(&atom.text),
-            AtomKind::Path => path && self.has_phrase(&atom.text),
-            AtomKind::Email | AtomKind::Url | AtomKind::Account | AtomKind::Number | AtomKind::Secret => {
-                false
-            }
-        };
-        named.then_some(MentionKind::Words)
+        self.mentions(atom, true).iter().map(|mention| mention.how).min()
     }
 
-    /// Whether the words of an identifier stand in the goal one after the other: "the front door" is `lock.front_door`.
-    /// What stands before the last dot says what kind of thing it is.
-    fn has_words_of(&self, identifier: &str) -> bool {
-        let name = identifier.rsplit('.').next().unwrap_or_default();
-        let joined = identifier.contains(['_', '-', '.']) && !identifier.contains(char::is_whitespace);
-        // What has a number or a path in it is one of many, whose number the goal has to say.
-        let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-');
-        let is_file = identifier.contains('.') && (name.len() <= 3 || EXTENSIONS.contains(&name));
-        joined && !is_file && name.chars().all(plain) && self.has_phrase(&name.replace(['_', '-'], " "))
+    /// Where the goal names this; as something that an action may go to, or as anything.
+    fn mentions(&self, atom: &Atom, destination: bool) -> Vec<Mention> {
+        let mut out = match self.atoms.get(atom) {
+            Some(mentions) => mentions.clone(),
+            None => self.words_of(atom),
+        };
+        if !destination {
+            out.extend(self.references.get(atom).into_iter().flatten());
+        }
+        out
+    }
+
+    fn words_of(&self, atom: &Atom) -> Vec<Mention> {
+        // A name in the goal is no file elsewhere: "notes.txt" is neither `/notes.txt` nor `~/notes.txt`.
+        let path = atom.kind == AtomKind::Path && !is_rooted(&atom.text);
+        let mut places = Vec::new();
+        if atom.kind == AtomKind::Phrase || path {
+            places.extend(self.phrase(&atom.text));
+        }
+        if let (AtomKind::Phrase | AtomKind::Id, Some(words)) = (atom.kind, words_of_id(&atom.text)) {
+            places.extend(self.phrase(&words));
+        }
+        places.into_iter().map(|at| Mention { at, how: MentionKind::Words }).collect()
     }
 
     /// Whether the goal names something of this kind in its own writing (an address, a link, an account) where
     /// it may mean an action with these words. An order that begins with "also" does not look back.
     pub fn spells_out(&self, kind: AtomKind, intent: &Intent) -> bool {
-        let spelt = self.atoms.iter().filter(|(atom, how)| atom.kind == kind && **how <= MentionKind::Typed);
+        let spelt = self.mentions_of(kind, MentionKind::Typed, true);
         let anew = |at: &usize| {
             let before = self.words.iter().take(*at).skip(at.saturating_sub(3));
             before.into_iter().any(|w| ANEW.contains(&w.text.as_str()))
         };
         let mut orders = (0..self.words.len()).filter(|at| self.orders(*at, intent));
         let since = orders.clone().next().filter(|_| orders.all(|at| anew(&at))).unwrap_or(0);
-        spelt.into_iter().any(|(atom, _)| {
-            let at = self.words.iter().position(|w| w.text.eq_ignore_ascii_case(&atom.text));
-            // What cannot be found in the words, since it is written in another way, may mean anything.
-            at.is_none_or(|at| at >= since)
-        })
+        let from = self.words.get(since).map_or(0, |word| word.at);
+        spelt.into_iter().any(|mention| mention.at >= from || self.is_free(mention.at))
+    }
+
+    /// Where the goal names anything of this kind, as plainly as this; as something that an action may go to, or as anything.
+    fn mentions_of(
+        &self,
+        kind: AtomKind,
+        most: MentionKind,
+        destination: bool,
+    ) -> impl Iterator<Item = &Mention> {
+        let references = self.references.iter().filter(move |_| !destination);
+        let atoms = self.atoms.iter().chain(references).filter(move |(atom, _)| atom.kind == kind);
+        atoms.flat_map(|(_, mentions)| mentions).filter(move |mention| mention.how <= most)
     }
 
     /// Whether these words stand in the goal one after the other, in a clause that does not forbid.
     fn has_phrase(&self, phrase: &str) -> bool {
+        !self.phrase(phrase).is_empty()
+    }
+
+    /// Where they stand, in bytes of its text.
+    fn phrase(&self, phrase: &str) -> Vec<usize> {
         let wanted: Vec<String> = phrase.split_whitespace().map(canon::bare).collect();
         let meant = wanted.len() > 1 || wanted.first().is_some_and(|w| telling::is_telling(w));
         if !meant || wanted.is_empty() {
-            return false;
+            return Vec::new();
         }
-        self.words.windows(wanted.len()).any(|window| {
+        let is = |window: &&[Word]| {
             window.iter().zip(&wanted).all(|(word, wanted)| !word.negated && is_same(&word.text, wanted))
-        })
+        };
+        let places = self.words.windows(wanted.len()).filter(is);
+        places.filter_map(|window| Some(window.first()?.at)).collect()
     }
 
     /// Whether the goal names this as what it orders an action with these words for: behind the verb, in its own clause, with
@@ -235,10 +274,11 @@ impl ParsedGoal {
 
     /// What the goal gives word for word: quotations of some length.
     pub fn wordings(&self) -> impl Iterator<Item = &str> {
+        let is = |mention: &Mention| mention.how == MentionKind::Quoted;
         let quoted = self
             .atoms
             .iter()
-            .filter(|(atom, how)| atom.kind == AtomKind::Secret && **how == MentionKind::Quoted);
+            .filter(move |(atom, mentions)| atom.kind == AtomKind::Secret && mentions.iter().any(is));
         let long = quoted.filter(|(atom, _)| atom.text.split_whitespace().count() >= WORDING_MIN);
         long.map(|(atom, _)| atom.text.as_str())
     }

@@ -5,8 +5,8 @@
 //! The work depends on the arguments and the goal (16 KiB), never on how long the run is.
 
 use crate::base::id::RunId;
-use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Audience, Class, Endorses, is_at_or_above};
+use crate::define::catalogue::{Effect, TypedAction};
 use crate::policy::bundle::Bundle;
 use crate::provenance::atoms::{self, Atom, AtomKind, wanted};
 use crate::provenance::goal::{IntentMatch, MentionKind, ParsedGoal, Telling, Weight, telling};
@@ -59,11 +59,20 @@ impl Goals {
         self.0.iter().filter_map(|goal| goal.names(atom)).min()
     }
 
-    fn names_for(&self, class: Class, atom: &Atom) -> Option<MentionKind> {
-        if class.is_destination() {
-            return self.0.iter().filter_map(|goal| goal.names_destination(atom)).min();
-        }
-        self.names(atom)
+    /// How they name this for an action. What a goal names for another order proves nothing for this one; a goal that orders
+    /// nothing of the kind names things only where no goal does.
+    fn names_for(&self, class: Class, atom: &Atom, typed: &TypedAction) -> Option<MentionKind> {
+        let (intent, effect) = (&typed.intent, typed.manifest.effect);
+        let bound = effect.changes_something() && (class.is_destination() || class.is_target())
+            || matches!(class, Class::Magnitude | Class::Attachments);
+        let orders = bound && self.0.iter().any(|goal| goal.orders_any(intent));
+        let goals = self.0.iter().filter(|goal| !orders || goal.orders_any(intent));
+        let named = goals.filter_map(|goal| match bound {
+            true => goal.names_for(atom, class.is_destination(), intent, effect == Effect::Delete),
+            false if class.is_destination() => goal.names_destination(atom),
+            false => goal.names(atom),
+        });
+        named.min()
     }
 }
 
@@ -101,7 +110,7 @@ impl<S: FactStore> Search<'_, S> {
     fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Backing>, S::Error> {
         let mut out = BTreeSet::new();
         for atom in wanted(leaf.class, leaf.value) {
-            if let Some(mut how) = self.goals.names_for(leaf.class, &atom) {
+            if let Some(mut how) = self.goals.names_for(leaf.class, &atom, self.typed) {
                 let orders = |goal: &Arc<ParsedGoal>| goal.orders_of(&atom, &self.typed.intent);
                 if how == MentionKind::Words && leaf.class.is_target() && self.goals.0.iter().any(orders) {
                     how = MentionKind::Ordered;

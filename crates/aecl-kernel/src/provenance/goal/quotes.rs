@@ -23,27 +23,27 @@ impl ParsedGoal {
         for (from, upto, quoted) in quotations(text) {
             if quoted.chars().count() <= QUOTED_MAX && !self.is_forbidden(from, upto) {
                 let around = (text.get(..from).unwrap_or_default(), text.get(upto..).unwrap_or_default());
-                self.quote(quoted, around);
+                self.quote(from, quoted, around);
             }
         }
     }
 
-    fn quote(&mut self, quoted: &str, (before, after): (&str, &str)) {
+    fn quote(&mut self, at: usize, quoted: &str, (before, after): (&str, &str)) {
         if canon::dirt(quoted).is_some() {
             return;
         }
-        self.note(AtomKind::Secret, Some(quoted.to_owned()), MentionKind::Quoted);
-        self.note_account(quoted, (before, after), MentionKind::Quoted);
+        self.note(at, AtomKind::Secret, Some(quoted.to_owned()), MentionKind::Quoted);
+        self.note_account(at, quoted, (before, after), MentionKind::Quoted);
         let as_what = meant(before, after, false);
         if as_what == Meant::Reference || (as_what == Meant::Bare && is_code(quoted)) {
-            self.note_reference(AtomKind::Phrase, canon::phrase(quoted), MentionKind::Quoted);
+            self.note_reference(at, AtomKind::Phrase, canon::phrase(quoted), MentionKind::Quoted);
         } else {
-            self.note(AtomKind::Phrase, canon::phrase(quoted), MentionKind::Quoted);
+            self.note(at, AtomKind::Phrase, canon::phrase(quoted), MentionKind::Quoted);
         }
-        self.note(AtomKind::Path, canon::path(quoted), MentionKind::Quoted);
-        self.note(AtomKind::Id, canon::id(quoted), MentionKind::Quoted);
-        self.note(AtomKind::Email, canon::email(quoted), MentionKind::Quoted);
-        self.note(AtomKind::Url, canon::url(quoted), MentionKind::Quoted);
+        self.note(at, AtomKind::Path, canon::path(quoted), MentionKind::Quoted);
+        self.note(at, AtomKind::Id, canon::id(quoted), MentionKind::Quoted);
+        self.note(at, AtomKind::Email, canon::email(quoted), MentionKind::Quoted);
+        self.note(at, AtomKind::Url, canon::url(quoted), MentionKind::Quoted);
     }
 }
 

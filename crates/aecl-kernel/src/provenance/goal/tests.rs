@@ -488,3 +488,61 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_one_order_names_proves_nothing_for_another() {
+    let verbs = |strong: &[&str]| Intent {
+        strong: strong.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..Intent::default()
+    };
+    let close = verbs(&["close"]);
+    // Which of the two seats the goal has given back, `S-1` or `S-2`, or both.
+    let cases: &[(&str, &str)] = &[
+        ("Close S-1 and describe S-2", "1"),
+        ("Describe S-2 and close S-1", "1"),
+        ("Describe S-2. Close S-1.", "1"),
+        ("Describe seat S-2; then close seat S-1", "1"),
+        ("Close S-1, look whether S-2 is free", "1"),
+        ("Please close S-1 and frobnicate the seat S-2", "1"),
+        ("Close S-1 and the seat S-2", "12"),
+        ("Close S-1 and S-2", "12"),
+        ("Close S-1, order S-2 and tell me", "1"),
+        ("Close seat S-1 and order S-2", "12"),
+        ("If S-2 is free, close S-1", "1"),
+        ("Close S-1 because S-2 is free", "1"),
+        ("Find S-1 and close it", "1"),
+        ("Describe S-2. Find S-1 and close it.", "1"),
+        ("Describe S-2 and S-1, then close them", "12"),
+        ("Close the seat about which I wrote, S-1, and describe S-2", "1"),
+        ("Close it and describe S-2", ""),
+        ("My seats are S-1 and S-2. Close them.", "12"),
+        ("Close my seats. They are S-1 and S-2.", "12"),
+        ("With S-1, close the booking", "1"),
+        ("Close S-1. Afterwards close S-2.", "12"),
+        ("Describe S-1 and S-2", "12"),
+        ("Close S-1, Mark and S-2", "12"),
+    ];
+    for (goal, meant) in cases {
+        let goal_read = ParsedGoal::of(goal);
+        let seat = |n: &str| Atom { kind: AtomKind::Id, text: format!("S-{n}") };
+        let named = |n: &&&str| goal_read.names_for(&seat(n), false, &close, false).is_some();
+        assert_eq!(["1", "2"].iter().filter(named).copied().collect::<String>(), *meant, "{goal}");
+    }
+    // Of amounts, accounts and addresses it is the same.
+    let pay = verbs(&["pay"]);
+    let goal = ParsedGoal::of("Tell ann@example.com about the 80 and pay 50 to bob@example.com");
+    let number = |n: &str| Atom { kind: AtomKind::Number, text: n.to_owned() };
+    let email = |text: &str| Atom { kind: AtomKind::Email, text: text.to_owned() };
+    assert!(goal.names_for(&number("50"), false, &pay, false).is_some());
+    assert!(goal.names_for(&number("80"), false, &pay, false).is_none());
+    assert!(goal.names_for(&email("bob@example.com"), true, &pay, false).is_some());
+    assert!(goal.names_for(&email("ann@example.com"), true, &pay, false).is_none());
+    // Names and quotations are bound where something is deleted: elsewhere a quotation may be what is written.
+    let drop = verbs(&["drop", "change"]);
+    let draft = Atom { kind: AtomKind::Phrase, text: "Second draft".to_lowercase() };
+    let goal = ParsedGoal::of("Open 'Second draft' and change its title to 'Done'");
+    assert!(goal.names_for(&draft, false, &drop, false).is_some());
+    let goal = ParsedGoal::of("Open 'Second draft' and drop 'First draft'");
+    assert!(goal.names_for(&draft, false, &drop, true).is_none());
+    assert!(goal.names_for(&draft, false, &drop, false).is_some());
+}

@@ -5,25 +5,37 @@ use super::super::links::looks_like_account;
 use super::super::reference::{Meant, around, has_own_number, is_code, is_own, meant};
 use super::numbers::{digits_of, is_calendar};
 use super::words::{Word, is_month_or_day, tokens};
-use super::{Atom, AtomKind, MentionKind, ParsedGoal, canon};
+use super::{Atom, AtomKind, Mention, MentionKind, ParsedGoal, canon};
 use std::collections::BTreeSet;
 
 impl ParsedGoal {
-    pub(super) fn note(&mut self, kind: AtomKind, text: Option<String>, how: MentionKind) {
+    /// Notes what the goal names at this place of its text.
+    pub(super) fn note(&mut self, at: usize, kind: AtomKind, text: Option<String>, how: MentionKind) {
         if let Some(text) = text {
-            self.atoms.entry(Atom { kind, text }).and_modify(|old| *old = (*old).min(how)).or_insert(how);
+            self.atoms.entry(Atom { kind, text }).or_default().push(Mention { at, how });
         }
     }
 
-    pub(super) fn note_reference(&mut self, kind: AtomKind, text: Option<String>, how: MentionKind) {
+    pub(super) fn note_reference(
+        &mut self,
+        at: usize,
+        kind: AtomKind,
+        text: Option<String>,
+        how: MentionKind,
+    ) {
         if let Some(text) = text {
-            let old = self.references.entry(Atom { kind, text }).or_insert(how);
-            *old = (*old).min(how);
+            self.references.entry(Atom { kind, text }).or_default().push(Mention { at, how });
         }
     }
 
     /// An account, where the goal says that it is one or it can be nothing else.
-    pub(super) fn note_account(&mut self, text: &str, (before, after): (&str, &str), how: MentionKind) {
+    pub(super) fn note_account(
+        &mut self,
+        at: usize,
+        text: &str,
+        (before, after): (&str, &str),
+        how: MentionKind,
+    ) {
         let written = looks_like_account(&text.replace(' ', ""));
         let is = match meant(before, after, written) {
             Meant::Account => true,
@@ -31,15 +43,15 @@ impl ParsedGoal {
             Meant::Bare => written || !is_code(text),
         };
         if is && !is_own(before) {
-            self.note(AtomKind::Account, canon::account(text), how);
+            self.note(at, AtomKind::Account, canon::account(text), how);
         } else {
-            self.note_reference(AtomKind::Account, canon::account(text), how);
+            self.note_reference(at, AtomKind::Account, canon::account(text), how);
         }
     }
 
     /// Names: words with capitals, one after the other, that do not only begin a sentence.
     pub(super) fn read_names(&mut self) {
-        let mut names: BTreeSet<(String, bool)> = BTreeSet::new();
+        let mut names: BTreeSet<(usize, String, bool)> = BTreeSet::new();
         let mut run: Vec<&Word> = Vec::new();
         let ends = Word { opens: true, negated: true, ..Word::default() };
         for word in self.words.iter().chain([&ends]) {
@@ -53,7 +65,8 @@ impl ParsedGoal {
                 let name: Vec<&str> = run.iter().skip(skip).map(|w| w.text.as_str()).collect();
                 let begins = run.first().is_some_and(|w| w.opens) && skip == 0;
                 if !name.is_empty() && (!begins || name.len() > 1) && name.len() <= 5 {
-                    names.insert((name.join(" "), run.iter().skip(skip).any(|w| w.code)));
+                    let at = run.get(skip).map_or(word.at, |w| w.at);
+                    names.insert((at, name.join(" "), run.iter().skip(skip).any(|w| w.code)));
                 }
             }
             run.clear();
@@ -65,11 +78,11 @@ impl ParsedGoal {
         let own = |word: &str| {
             is_month_or_day(word) || word == "i" || word.starts_with("i'") || word.starts_with("i’")
         };
-        for (name, coded) in names.into_iter().filter(|(name, _)| !name.split(' ').all(own)) {
+        for (at, name, coded) in names.into_iter().filter(|(_, name, _)| !name.split(' ').all(own)) {
             if coded {
-                self.note_reference(AtomKind::Phrase, Some(name), MentionKind::Proper);
+                self.note_reference(at, AtomKind::Phrase, Some(name), MentionKind::Proper);
             } else {
-                self.note(AtomKind::Phrase, Some(name), MentionKind::Proper);
+                self.note(at, AtomKind::Phrase, Some(name), MentionKind::Proper);
             }
         }
     }
@@ -88,16 +101,16 @@ impl ParsedGoal {
             self.read_token((*at, token), &before, &after, around(text, *at, token.len()));
         }
         self.read_spaced_accounts(text, &found);
-        self.read_secrets(&tokens);
+        self.read_secrets(&found);
     }
 
     fn read_token(&mut self, (at, token): (usize, &str), before: &str, after: &str, around: (&str, &str)) {
         let possessive = token.strip_suffix("'s").or_else(|| token.strip_suffix("’s")).unwrap_or(token);
         if token.contains('@') {
-            return self.note(AtomKind::Email, canon::email(possessive), MentionKind::Typed);
+            return self.note(at, AtomKind::Email, canon::email(possessive), MentionKind::Typed);
         }
         if token.contains("://") || token.starts_with("www.") {
-            return self.note(AtomKind::Url, canon::url(token), MentionKind::Typed);
+            return self.note(at, AtomKind::Url, canon::url(token), MentionKind::Typed);
         }
         if canon::is_date(token) {
             return;
@@ -108,39 +121,39 @@ impl ParsedGoal {
         ) || has_own_number(before, token, after);
         if let Some(digits) = digits_of(token) {
             if token.starts_with('#') || says_id {
-                self.note(AtomKind::Id, canon::id(digits), MentionKind::Typed);
+                self.note(at, AtomKind::Id, canon::id(digits), MentionKind::Typed);
             } else if !self.is_of_something_else(at, digits, token)
                 && !is_calendar(digits, before, after)
                 && !token.ends_with('%')
             {
-                self.note(AtomKind::Number, canon::number(digits), MentionKind::Typed);
+                self.note(at, AtomKind::Number, canon::number(digits), MentionKind::Typed);
             }
             if digits.len() >= 6 && !digits.contains(['.', ',']) {
-                self.note_account(digits, around, MentionKind::Typed);
-                self.note(AtomKind::Id, canon::id(digits), MentionKind::Typed);
+                self.note_account(at, digits, around, MentionKind::Typed);
+                self.note(at, AtomKind::Id, canon::id(digits), MentionKind::Typed);
             }
             return;
         }
         if has_extension(token) || token.contains('/') || token.starts_with('.') {
-            self.note(AtomKind::Path, canon::path(token), MentionKind::Typed);
+            self.note(at, AtomKind::Path, canon::path(token), MentionKind::Typed);
             if token
                 .split(['/', ':'])
                 .next()
                 .is_some_and(|host| host.contains('.') && canon::url(host).is_some())
             {
-                self.note(AtomKind::Url, canon::url(token), MentionKind::Typed);
+                self.note(at, AtomKind::Url, canon::url(token), MentionKind::Typed);
             }
         }
         let has_digit = token.bytes().any(|b| b.is_ascii_digit());
         if has_digit && token.bytes().any(|b| b.is_ascii_alphabetic()) {
-            self.note(AtomKind::Id, canon::id(possessive), MentionKind::Typed);
-            self.note_account(possessive, around, MentionKind::Typed);
+            self.note(at, AtomKind::Id, canon::id(possessive), MentionKind::Typed);
+            self.note_account(at, possessive, around, MentionKind::Typed);
             let named = possessive.starts_with(|c: char| c.is_ascii_uppercase());
             if named && meant(around.0, around.1, false) == Meant::Account && !is_own(around.0) {
-                self.note(AtomKind::Phrase, canon::phrase(possessive), MentionKind::Proper);
+                self.note(at, AtomKind::Phrase, canon::phrase(possessive), MentionKind::Proper);
             }
         } else if says_id && token.contains(['-', '_']) {
-            self.note(AtomKind::Id, canon::id(token), MentionKind::Typed);
+            self.note(at, AtomKind::Id, canon::id(token), MentionKind::Typed);
         }
     }
 
@@ -162,14 +175,14 @@ impl ParsedGoal {
             let end =
                 tokens.get(i + groups.len().saturating_sub(1)).map_or(*at, |(at, token)| at + token.len());
             if groups.len() >= 4 && !self.is_forbidden(*at, end) {
-                self.note_account(&joined, around(text, *at, end - at), MentionKind::Typed);
+                self.note_account(*at, &joined, around(text, *at, end - at), MentionKind::Typed);
             }
         }
     }
 
     /// What follows "password … to" is meant as a password.
-    fn read_secrets(&mut self, tokens: &[&str]) {
-        for (i, token) in tokens.iter().enumerate() {
+    fn read_secrets(&mut self, tokens: &[(usize, &str)]) {
+        for (i, (_, token)) in tokens.iter().enumerate() {
             if !matches!(canon::bare(token).as_str(), "password" | "passphrase" | "pin") {
                 continue;
             }
@@ -177,11 +190,11 @@ impl ParsedGoal {
                 .iter()
                 .skip(i + 1)
                 .take(5)
-                .position(|t| matches!(canon::bare(t).as_str(), "to" | "is" | "as"));
-            if let Some(value) = after.and_then(|at| tokens.get(i + 2 + at)) {
+                .position(|(_, t)| matches!(canon::bare(t).as_str(), "to" | "is" | "as"));
+            if let Some((at, value)) = after.and_then(|at| tokens.get(i + 2 + at)) {
                 // A word of the language is what follows by chance ("to something safe").
                 if !value.bytes().all(|b| b.is_ascii_lowercase()) {
-                    self.note(AtomKind::Secret, Some((*value).to_owned()), MentionKind::Typed);
+                    self.note(*at, AtomKind::Secret, Some((*value).to_owned()), MentionKind::Typed);
                 }
             }
         }
