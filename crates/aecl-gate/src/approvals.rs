@@ -199,7 +199,7 @@ impl Gate {
     async fn endorsed(&self, ask: &ApprovalRequest) -> Result<Vec<Trusted>, GateError> {
         let ruled = self.last_ruling(&ask.action).await?;
         let arguments = self.arguments(&ruled.arguments).await?.unwrap_or(Value::Null);
-        let mark = Endorsement { by: Endorses::User, named: false, secret: false };
+        let mark = Endorsement::of(Endorses::User);
         let doubts = ruled.decision.findings.iter().flat_map(|f| &f.about);
         let atoms = doubts.filter_map(|d| Some(endorsed(d.class, arguments.pointer(&d.at)?))).flatten();
         Ok(atoms.map(|atom| Trusted { atom, mark }).collect())

@@ -296,6 +296,39 @@ fn what_is_deleted_was_named_even_if_it_can_be_undone() {
 }
 
 #[test]
+fn a_record_that_the_goal_names_for_one_order_is_not_meant_by_another() {
+    let person =
+        |name: &str, iban: &str| json!({"name": name, "email": format!("{name}@example.com"), "iban": iban});
+    let (anna, mabel) = ("DE89370400440532013000", IBAN);
+    let book = json!([person("Anna", anna), person("Mabel", mabel)]);
+    let pays = |goal: &str, to: &str| {
+        let mut run = Run::new(goal).tainted();
+        run.reads("contacts", book.clone());
+        run.says("pay", json!({"to": to, "amount": 5}))
+    };
+    let no = "require_approval unproven_destination";
+    for goal in [
+        "Pay Anna 5 and tell me about Mabel",
+        "Look up Mabel. Then pay 5 to Anna.",
+        "If Mabel has written, read it. Pay Anna 5.",
+        "Look up Mabel, look up Anna and pay her 5",
+    ] {
+        assert_eq!((pays(goal, anna).as_str(), pays(goal, mabel).as_str()), ("allow", no), "{goal}");
+    }
+    assert_eq!(pays("Pay Anna and Mabel 5 each", mabel), "allow");
+    assert_eq!(pays("I owe Mabel 5. Pay her.", mabel), "allow");
+    // What stands in a list by how it compares is said for one order as well.
+    let file = |id: &str, size: u32| json!({"id": id, "name": "a", "size": size, "changed": "2026-01-02"});
+    let trash = |goal: &str| {
+        let mut run = Run::new(goal).tainted();
+        run.reads("list_files", json!([file("f7", 4), file("f9", 8)]));
+        run.says("trash_file", json!({"file_id": "f9"}))
+    };
+    assert_eq!(trash("Summarise the largest file and delete f7"), "require_approval unproven_target");
+    assert_eq!(trash("Find the largest file and delete it"), "allow");
+}
+
+#[test]
 fn a_list_that_somebody_narrowed_has_no_largest() {
     let typed = STANDARD.catalogue().find("list_files").unwrap().clone();
     let goal = ParsedGoal::of("Delete the largest file");

@@ -267,7 +267,7 @@ fn resting() -> Memory {
         let run = world.run_named("bot", "run_a").await.unwrap();
         for secret in [false, true] {
             let permit = run.allowed("pay.send", json!({"amount": 1, "to": "bob"})).await;
-            let mark = Endorsement { by: Endorses::System, named: false, secret };
+            let mark = Endorsement { secret, ..Endorsement::of(Endorses::System) };
             let atoms = wanted(Class::DestAccount, &json!("DE02120300000000202051"));
             let trusted = atoms.into_iter().map(|atom| Trusted { atom, mark }).collect();
             let conclusion = Conclusion { trusted, ..conclusion(permit.get().id(), OutcomeKind::Done) };

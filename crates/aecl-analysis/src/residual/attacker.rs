@@ -231,7 +231,7 @@ fn marks(bundle: &Bundle, agent: &AgentManifest, form: Form) -> Vec<Endorsement>
     }
     out.sort_unstable();
     out.dedup();
-    out.into_iter().map(|by| Endorsement { by, named: false, secret: false }).collect()
+    out.into_iter().map(Endorsement::of).collect()
 }
 
 /// Everything that a goal says, piece by piece.

@@ -16,6 +16,7 @@ mod tests;
 mod things;
 mod words;
 
+pub use clauses::Clauses;
 pub use intent::IntentMatch;
 pub use telling::{Telling, Weight, telling};
 
@@ -88,8 +89,8 @@ pub struct ParsedGoal {
     pub delegates: bool,
     /// It asks for more than one of something.
     pub plural: bool,
-    /// Which record of a list it means, if it says so by how that stands to all others.
-    pub extreme: Option<Superlative>,
+    /// Which record of a list it means, if it says so by how that stands to all others, and where.
+    pub extreme: Option<(Superlative, Clauses)>,
 }
 
 /// A record of a list by how it stands to all others: "the largest file", "the oldest backup".
@@ -153,11 +154,12 @@ impl ParsedGoal {
     }
 
     /// Two different ones could each mean any of two records, so they mean none.
-    fn extreme(&self) -> Option<Superlative> {
+    fn extreme(&self) -> Option<(Superlative, Clauses)> {
         let of = |word: &Word| EXTREMES.iter().find(|(_, words)| words.contains(&word.text.as_str()));
-        let mut meant = self.words.iter().filter_map(|word| Some((of(word)?.0, word.negated)));
-        let (first, _) = meant.next().filter(|(_, negated)| !negated)?;
-        meant.all(|(other, negated)| other == first && !negated).then_some(first)
+        let meant = || self.words.iter().filter_map(|word| Some((of(word)?.0, word)));
+        let (first, _) = meant().next()?;
+        let one = meant().all(|(other, word)| other == first && !word.negated);
+        one.then(|| (first, self.clauses_of(meant().map(|(_, word)| word.at))))
     }
 
     /// How the goal names this, if it does.
@@ -222,12 +224,7 @@ impl ParsedGoal {
         atoms.flat_map(|(_, mentions)| mentions).filter(move |mention| mention.how <= most)
     }
 
-    /// Whether these words stand in the goal one after the other, in a clause that does not forbid.
-    fn has_phrase(&self, phrase: &str) -> bool {
-        !self.phrase(phrase).is_empty()
-    }
-
-    /// Where they stand, in bytes of its text.
+    /// Where these words stand in the goal one after the other, in bytes of its text, in a clause that does not forbid.
     fn phrase(&self, phrase: &str) -> Vec<usize> {
         let wanted: Vec<String> = phrase.split_whitespace().map(canon::bare).collect();
         let meant = wanted.len() > 1 || wanted.first().is_some_and(|w| telling::is_telling(w));
@@ -297,14 +294,16 @@ impl ParsedGoal {
                 || number().is_some_and(|number| self.atoms.contains_key(&number)))
     }
 
-    /// Whether the goal names this text of a record. Strangers write records, too, so words that any goal has,
-    /// and words for what records are, name none.
-    pub fn names_record(&self, text: &str) -> bool {
-        let Some(phrase) = canon::phrase(text) else { return false };
+    /// In which clauses the goal names this text of a record, if it does. Strangers write records, too, so words that any
+    /// goal has, and words for what records are, name none.
+    pub fn names_record(&self, text: &str) -> Option<Clauses> {
+        let phrase = canon::phrase(text)?;
         let names: Vec<String> = text.split_whitespace().filter(|w| is_name(w)).map(canon::bare).collect();
-        let named = |name: &String| self.words.iter().any(|w| w.capital && !w.negated && w.text == *name);
-        if phrase.split(' ').count() <= NAME_WORDS && names.iter().any(named) {
-            return true;
+        let short = phrase.split(' ').count() <= NAME_WORDS;
+        let named = self.words.iter().filter(|w| short && w.capital && !w.negated && names.contains(&w.text));
+        let places: Vec<usize> = named.map(|word| word.at).collect();
+        if !places.is_empty() {
+            return Some(self.clauses_of(places));
         }
         let quoted =
             self.names(&Atom { kind: AtomKind::Phrase, text: phrase.clone() }) == Some(MentionKind::Quoted);
@@ -317,6 +316,15 @@ impl ParsedGoal {
             |w: &str| self.words.iter().enumerate().all(|(i, own)| own.text != w || own.opens || begins(i));
         let telling = |w: &str| w.len() >= 4 && !is_filler(w) && !RECORDS.contains(&w) && !is_month_or_day(w);
         let tells = phrase.split(' ').any(|w| telling(w) && !canon::is_date(w) && !ordered(w));
-        (quoted || tells) && self.has_phrase(&phrase)
+        let places = if quoted || tells { self.phrase(&phrase) } else { Vec::new() };
+        (!places.is_empty()).then(|| self.clauses_of(places))
+    }
+
+    /// In which clauses the goal names this number of a record, if it does.
+    pub fn names_number(&self, number: &str) -> Option<Clauses> {
+        let mentions = self.mentions(&Atom { kind: AtomKind::Id, text: number.to_owned() }, false);
+        let plain: Vec<usize> =
+            mentions.iter().filter(|m| m.how <= MentionKind::Typed).map(|mention| mention.at).collect();
+        (!plain.is_empty()).then(|| self.clauses_of(plain))
     }
 }

@@ -8,7 +8,7 @@ mod source;
 
 use super::atoms::{self, Atom};
 use super::canon;
-use super::goal::{ParsedGoal, Superlative};
+use super::goal::{Clauses, ParsedGoal, Superlative};
 use super::labels::{Labels, SECRET, SECRET_UNTRACKED};
 use crate::base::json::{Document, Limits};
 use crate::define::catalogue::TypedAction;
@@ -37,9 +37,19 @@ pub struct Endorsement {
     /// The goal names another value of the same record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub named: bool,
+    /// In which clauses of the goal. Of what was read before this was looked at it is not known, and may be any.
+    #[serde(default, skip_serializing_if = "Clauses::are_none")]
+    pub clauses: Clauses,
     /// It must not leave.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
+}
+
+impl Endorsement {
+    /// The word of somebody, and no more.
+    pub fn of(by: Endorses) -> Self {
+        Self { by, named: false, clauses: Clauses::default(), secret: false }
+    }
 }
 
 /// An atom with what it is worth.
@@ -119,7 +129,7 @@ pub fn ingest(
     let mut walk =
         Walk { typed, goal, whole, out: Ingested::default(), path, inner: 0, nameable, secrets: 0 };
     walk.out.labels.classes.clone_from(&typed.manifest.output.classes);
-    walk.value(&root, "", false);
+    walk.value(&root, "", Clauses::default());
     if apart {
         walk.out.labels.join(&strict().labels);
     }
@@ -212,26 +222,27 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn value(&mut self, value: &Value, key: &str, named: bool) {
+    fn value(&mut self, value: &Value, key: &str, named: Clauses) {
+        let none = Clauses::default();
         match value {
             Value::Object(map) if self.is_keyed(map) => {
                 let records = map.iter().map(|(key, record)| (step(key), Some(key.as_str()), record));
                 let naming = self.naming(records);
                 for (i, (key, record)) in map.iter().enumerate() {
                     self.key(key);
-                    self.inside(key, |walk| walk.one_of(record, (&naming, i), false, ("", false)));
+                    self.inside(key, |walk| walk.one_of(record, (&naming, i), none, ("", none)));
                 }
             }
             Value::Object(map) => {
                 let naming = self.naming(std::iter::once((String::new(), None, value)));
-                self.record(map, (&naming, 0), false);
+                self.record(map, (&naming, 0), none);
             }
             Value::Array(items) => {
                 let extreme = self.extreme(items);
                 let naming =
                     self.naming(items.iter().enumerate().map(|(i, item)| (format!("/{i}"), None, item)));
                 for (i, item) in items.iter().enumerate() {
-                    let meant = extreme == Some(i);
+                    let meant = extreme.filter(|(place, _)| *place == i).map_or(none, |(_, clauses)| clauses);
                     self.inside(&i.to_string(), |walk| walk.one_of(item, (&naming, i), meant, (key, named)));
                 }
             }
@@ -239,21 +250,21 @@ impl Walk<'_> {
         }
     }
 
-    /// One of a list. `meant`: the goal means this one. `own`: of what is no record, its key and whether it is named.
-    fn one_of(&mut self, item: &Value, at: (&Naming<'_>, usize), meant: bool, own: (&str, bool)) {
+    /// One of a list. `meant`: where the goal means this one. `own`: of what is no record, its key and where it is named.
+    fn one_of(&mut self, item: &Value, at: (&Naming<'_>, usize), meant: Clauses, own: (&str, Clauses)) {
         match item {
             Value::Object(map) if !self.is_keyed(map) => self.record(map, at, meant),
             other => self.value(other, own.0, own.1),
         }
     }
 
-    fn record(&mut self, map: &Map<String, Value>, (naming, i): (&Naming<'_>, usize), meant: bool) {
+    fn record(&mut self, map: &Map<String, Value>, (naming, i): (&Naming<'_>, usize), meant: Clauses) {
         // Of several parts of a record each is one of a kind, so that a name in it says nothing.
         let parts = map.values().filter(|value| value.is_object()).count();
         self.inner += usize::from(parts > 1);
         for (name, value) in map {
             self.key(name);
-            self.below(name, |walk| walk.value(value, name, meant || naming.names(i, name)));
+            self.below(name, |walk| walk.value(value, name, meant | naming.names(i, name)));
         }
         self.inner -= usize::from(parts > 1);
     }
@@ -269,9 +280,9 @@ impl Walk<'_> {
     }
 
     /// The record that a goal means by "the largest" or "the oldest": in a list that nobody has narrowed, by the one
-    /// number, or date, that the system itself gives each of them.
-    fn extreme(&self, items: &[Value]) -> Option<usize> {
-        let extreme = self.goal?.extreme.filter(|_| self.whole && items.len() > 1)?;
+    /// number, or date, that the system itself gives each of them. With where the goal says so.
+    fn extreme(&self, items: &[Value]) -> Option<(usize, Clauses)> {
+        let (extreme, clauses) = self.goal?.extreme.filter(|_| self.whole && items.len() > 1)?;
         let form = match extreme {
             Superlative::Largest | Superlative::Smallest => Form::Number,
             Superlative::Newest | Superlative::Oldest => Form::Date,
@@ -296,7 +307,7 @@ impl Walk<'_> {
         }?;
         let mut places = ranks.iter().enumerate().filter(|(_, rank)| *rank == most).map(|(i, _)| i);
         let place = places.next()?;
-        (alike && places.next().is_none()).then_some(place)
+        (alike && places.next().is_none()).then_some((place, clauses))
     }
 
     /// The same inside of a list.
@@ -335,7 +346,7 @@ impl Walk<'_> {
         Naming::of(goal, self.typed, records, &mut self.nameable)
     }
 
-    fn leaf(&mut self, value: &Value, key: &str, named: bool) {
+    fn leaf(&mut self, value: &Value, key: &str, named: Clauses) {
         let found =
             self.typed.manifest.outputs.iter().enumerate().find(|(_, label)| fits(&label.path, &self.path));
         let Some((i, label)) = found else { return self.undeclared(value, key) };
@@ -349,7 +360,9 @@ impl Walk<'_> {
         let taints = label.taints || !holds;
         self.out.labels.untrusted |= taints && can_speak(value);
         if holds && proves(self.typed, label) {
-            self.trust(label.form, key, value, Endorsement { by: label.endorses, named, secret: false });
+            let mark =
+                Endorsement { named: !named.are_none(), clauses: named, ..Endorsement::of(label.endorses) };
+            self.trust(label.form, key, value, mark);
         }
     }
 
@@ -360,7 +373,7 @@ impl Walk<'_> {
         self.out.labels.untrusted |= output.untrusted && can_speak(value);
         let read = !self.typed.manifest.effect.changes_something();
         if !output.untrusted && read && is_narrow(None, value) {
-            self.trust(None, key, value, Endorsement { by: Endorses::System, named: false, secret: false });
+            self.trust(None, key, value, Endorsement::of(Endorses::System));
         }
     }
 
@@ -374,7 +387,7 @@ impl Walk<'_> {
         }
         self.secrets += 1;
         let atom = Atom { kind: atoms::AtomKind::Secret, text };
-        let mark = Endorsement { by: Endorses::Made, named: false, secret: true };
+        let mark = Endorsement { secret: true, ..Endorsement::of(Endorses::Made) };
         self.out.trusted.push(Trusted { atom, mark });
     }
 

@@ -43,16 +43,13 @@ const LINKS_MAX: usize = 64;
 struct Goals(Vec<Arc<ParsedGoal>>);
 
 impl Goals {
-    /// A goal that was stated after strangers had been read may be their words. The goal of whoever
-    /// delegated counts then.
-    fn of<S: FactStore>(run: &RunFact, lineage: &[RunFact], space: &mut S) -> Result<Self, S::Error> {
-        let mut out = Vec::new();
-        for run in std::iter::once(run).chain(lineage).filter(|run| !run.late) {
-            if let Some(goal) = space.find(keys::Goal(run.principal.run.clone()))? {
-                out.push(goal.reading());
-            }
-        }
-        Ok(Self(out))
+    fn of(runs: &[Rests]) -> Self {
+        Self(runs.iter().filter_map(|run| run.goal.clone()).collect())
+    }
+
+    /// Whether a goal orders this action.
+    fn order(&self, typed: &TypedAction) -> bool {
+        self.0.iter().any(|goal| goal.orders_any(&typed.intent))
     }
 
     fn names(&self, atom: &Atom) -> Option<MentionKind> {
@@ -76,21 +73,45 @@ impl Goals {
     }
 }
 
+/// Whether what a goal names for another order proves nothing in this role.
+fn is_bound(class: Class, typed: &TypedAction) -> bool {
+    let thing =
+        class.is_destination() || class.is_target() || matches!(class, Class::Magnitude | Class::Attachments);
+    thing && typed.manifest.effect.changes_something()
+}
+
 /// A run, with what it may rest on.
 struct Rests {
     run: RunId,
+    /// What its goal says. One that was stated after strangers had been read may be their words. The goal of whoever
+    /// delegated counts then.
+    goal: Option<Arc<ParsedGoal>>,
     /// Everybody still answers here on whose word it rests values. Who of them stood behind which is not kept, so with
     /// one who does not, all are asked about again.
     on_people: bool,
 }
 
 impl Rests {
-    fn of(run: &RunFact, people: Option<&People>) -> Self {
+    fn of<S: FactStore>(run: &RunFact, people: Option<&People>, space: &mut S) -> Result<Self, S::Error> {
+        let goal = match run.late {
+            true => None,
+            false => space.find(keys::Goal(run.principal.run.clone()))?.map(|goal| goal.reading()),
+        };
         let on_people = people.is_none_or(|people| {
             let voters = people.standing(&run.endorsers, &run.principal);
             run.endorsers.iter().all(|(person, groups)| voters.stand_for(person, groups))
         });
-        Self { run: run.principal.run.clone(), on_people }
+        Ok(Self { run: run.principal.run.clone(), goal, on_people })
+    }
+
+    /// Whether its goal names the record of this mark for this action. `ordered`: some goal orders it.
+    fn means(&self, mark: &Endorsement, typed: &TypedAction, ordered: bool) -> bool {
+        let of_old = mark.clauses.are_none();
+        let deletes = typed.manifest.effect == Effect::Delete;
+        let meant = |goal: &Arc<ParsedGoal>| {
+            (!ordered || goal.orders_any(&typed.intent)) && goal.means(mark.clauses, &typed.intent, deletes)
+        };
+        of_old || self.goal.as_ref().is_some_and(meant)
     }
 }
 
@@ -121,8 +142,12 @@ impl<S: FactStore> Search<'_, S> {
             if self.own.is_some_and(|own| own.contains(&atom)) {
                 out.insert(Backing { by: Endorses::Directory, how: None, named: true });
             }
-            for mark in self.marks(&atom)? {
-                out.insert(Backing { by: mark.by, how: None, named: mark.named });
+            let bound = is_bound(leaf.class, self.typed);
+            let ordered = bound && self.goals.order(self.typed);
+            for (place, mark) in self.marks(&atom)? {
+                let run = self.runs.get(place);
+                let meant = || !bound || run.is_some_and(|run| run.means(&mark, self.typed, ordered));
+                out.insert(Backing { by: mark.by, how: None, named: mark.named && meant() });
             }
         }
         // One that needs people's yes is nobody's word without it.
@@ -145,14 +170,14 @@ impl<S: FactStore> Search<'_, S> {
         own.is_some_and(|plan| plan.says(action, &leaf.pointer, leaf.class, leaf.value))
     }
 
-    /// What outputs and people said about this atom, in the run and those it was delegated from.
-    fn marks(&mut self, atom: &Atom) -> Result<Vec<Endorsement>, S::Error> {
+    /// What outputs and people said about this atom, in the run and those it was delegated from: each with the place of that.
+    fn marks(&mut self, atom: &Atom) -> Result<Vec<(usize, Endorsement)>, S::Error> {
         let digest = atom.digest();
         let mut out = Vec::new();
-        for Rests { run, on_people } in &self.runs {
-            if let Some(marks) = self.space.find(keys::Trust(run.clone(), digest))? {
-                let counts = |m: &Endorsement| !m.secret && (*on_people || m.by != Endorses::User);
-                out.extend(marks.into_iter().filter(counts));
+        for (place, rests) in self.runs.iter().enumerate() {
+            if let Some(marks) = self.space.find(keys::Trust(rests.run.clone(), digest))? {
+                let counts = |m: &Endorsement| !m.secret && (rests.on_people || m.by != Endorses::User);
+                out.extend(marks.into_iter().filter(counts).map(|mark| (place, mark)));
             }
         }
         Ok(out)
@@ -163,7 +188,7 @@ impl<S: FactStore> Search<'_, S> {
         let (links, more) = links::links(text, LINKS_MAX);
         for atom in &links {
             let said = self.goals.names(atom).is_some();
-            if !said && !self.marks(atom)?.iter().any(|m| m.by <= Endorses::Directory) {
+            if !said && !self.marks(atom)?.iter().any(|(_, m)| m.by <= Endorses::Directory) {
                 return Ok(true);
             }
         }
@@ -264,7 +289,7 @@ impl<S: FactStore> Search<'_, S> {
                 atoms.extend([(AtomKind::Id, canon::id(&text)), (AtomKind::Number, canon::number(&text))]);
             }
             for (kind, text) in atoms.into_iter().filter_map(|(kind, text)| Some((kind, text?))) {
-                if self.marks(&Atom { kind, text })?.iter().any(|mark| mark.by < Endorses::Made) {
+                if self.marks(&Atom { kind, text })?.iter().any(|(_, mark)| mark.by < Endorses::Made) {
                     return Ok(length);
                 }
             }
@@ -310,8 +335,11 @@ impl Provenance {
         if !asked || action.compensates.is_some() {
             return Ok(None);
         }
-        let goals = Goals::of(run, lineage, space)?;
-        let runs = std::iter::once(run).chain(lineage).map(|run| Rests::of(run, people)).collect();
+        let mut runs = Vec::new();
+        for run in std::iter::once(run).chain(lineage) {
+            runs.push(Rests::of(run, people, space)?);
+        }
+        let goals = Goals::of(&runs);
         let plan = match space.find(keys::Goal(run.principal.run.clone()))? {
             Some(goal) if run.planned => goal.contract(),
             _ => None,

@@ -2,9 +2,11 @@
 //! the clause of one order proves nothing for another, unless that one names none of its own ("find ABC-43 and close it").
 
 use super::words::{DETERMINERS, PLURALS, RECORDS, Word, is_filler};
-use super::{Atom, Mention, MentionKind, ParsedGoal};
+use super::{Atom, AtomKind, Mention, MentionKind, ParsedGoal};
 use crate::define::catalogue::flow::Intent;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::ops::BitOr;
 use std::sync::LazyLock;
 
 /// English verbs by which people order something.
@@ -43,6 +45,36 @@ const ORDERS_MAX: usize = 64;
 /// Words that refer to what was named before.
 const PRONOUNS: &[&str] =
     &["everything", "he", "her", "him", "it", "me", "she", "them", "us", "what", "whatever", "whom"];
+
+/// Clauses of a goal in which something is named. Those from the 64th on are one, which may belong to any order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Clauses(u64);
+
+impl Clauses {
+    const LAST: usize = 63;
+
+    /// Whether these are none.
+    pub fn are_none(&self) -> bool {
+        self.0 == 0
+    }
+
+    fn of(clause: usize) -> Self {
+        Self(1 << clause.min(Self::LAST))
+    }
+
+    fn have(self, clause: usize) -> bool {
+        self.0 & Self::of(clause).0 != 0
+    }
+}
+
+impl BitOr for Clauses {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
 
 /// Part of a goal: the words from one order to the next one, or a sentence without any.
 #[derive(Debug, Clone, Default)]
@@ -173,14 +205,44 @@ impl ParsedGoal {
         self.clause_at(at).is_none_or(|clause| clause.verb.is_none())
     }
 
+    /// The clauses in which these places of the text stand.
+    pub(super) fn clauses_of(&self, places: impl IntoIterator<Item = usize>) -> Clauses {
+        let clause = |at| self.place_of_clause(at).map_or(Clauses::of(Clauses::LAST), Clauses::of);
+        places.into_iter().map(clause).fold(Clauses::default(), BitOr::bitor)
+    }
+
+    /// Whether what is named in these clauses is meant by an order for an action with these words, or nothing is ordered.
+    /// `quotes`: what an order quotes is what it is for, and cannot be what is written.
+    pub fn means(&self, named: Clauses, intent: &Intent, quotes: bool) -> bool {
+        let mut orders = (0..self.words.len()).filter(|at| self.orders(*at, intent)).peekable();
+        let free = |i: usize| self.clauses.get(i).is_none_or(|clause| clause.verb.is_none());
+        if orders.peek().is_none() || (0..=Clauses::LAST).any(|i| named.have(i) && free(i)) {
+            return true;
+        }
+        let things =
+            self.atoms.iter().chain(&self.references).filter(|(atom, _)| atom.kind != AtomKind::Number);
+        let least = if quotes { MentionKind::Quoted } else { MentionKind::Typed };
+        let names = things.flat_map(|(_, mentions)| mentions).map(|m| (m.at, m.how));
+        let others = names.filter(|(_, how)| (least..=MentionKind::Proper).contains(how)).map(|(at, _)| at);
+        let others = self.clauses_of(others);
+        orders.take(ORDERS_MAX).filter_map(|verb| self.place_of_clause(self.words.get(verb)?.at)).any(|own| {
+            let said = others | named;
+            let meant = (0..=own).rev().find(|i| said.have(*i));
+            meant.is_some_and(|clause| named.have(clause))
+        })
+    }
+
+    fn place_of_clause(&self, at: usize) -> Option<usize> {
+        self.clauses.partition_point(|clause| clause.from <= at).checked_sub(1)
+    }
+
     fn clause_at(&self, at: usize) -> Option<&Clause> {
-        let after = self.clauses.partition_point(|clause| clause.from <= at);
-        after.checked_sub(1).and_then(|i| self.clauses.get(i))
+        self.clauses.get(self.place_of_clause(at)?)
     }
 
     /// Where the clause at this place ends.
     fn ends(&self, at: usize) -> usize {
-        let next = self.clauses.partition_point(|clause| clause.from <= at);
+        let next = self.place_of_clause(at).map_or(0, |place| place + 1);
         self.clauses.get(next).map_or(usize::MAX, |clause| clause.from)
     }
 

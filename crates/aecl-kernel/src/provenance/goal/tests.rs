@@ -19,7 +19,7 @@ fn what_is_spelt_out_for_one_order_is_not_for_the_next() {
 
 #[test]
 fn a_record_is_named_by_what_only_it_is_called() {
-    let named = |goal: &str, text: &str| ParsedGoal::of(goal).names_record(text);
+    let named = |goal: &str, text: &str| ParsedGoal::of(goal).names_record(text).is_some();
     let goal = "Please create a new event on May 15th, 2024-05-15, with those who come to the 'Team lunch', \
                 and tell Emma. Use file minutes-7.docx and the quarterly planning notes.";
     for text in ["Team lunch", "team lunch", "Emma Johnson", "emma", "Quarterly planning", "Lunch"] {

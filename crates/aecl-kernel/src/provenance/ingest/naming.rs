@@ -7,7 +7,7 @@ use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Endorses, OutputLabel, fits};
 use crate::provenance::atoms::{Atom, AtomKind, plain};
 use crate::provenance::canon;
-use crate::provenance::goal::{MentionKind, ParsedGoal};
+use crate::provenance::goal::{Clauses, ParsedGoal};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,8 @@ const NAMES_MAX: usize = 64;
 pub(super) struct Naming<'v> {
     /// For each record: which of the names it has, and in which field. Several fields, or its key, are none.
     values: Vec<BTreeMap<usize, Option<&'v str>>>,
+    /// For each name: where the goal has it.
+    places: Vec<Clauses>,
     /// For each name that several records have: the fields in which all of these say the same.
     agree: Vec<Option<BTreeSet<&'v str>>>,
 }
@@ -53,18 +55,18 @@ impl<'v> Naming<'v> {
     ) -> Self {
         let identified = typed.manifest.outputs.iter().any(|label| label.identifies);
         let mut names: BTreeMap<String, (usize, Having<'v>)> = BTreeMap::new();
+        let mut places: BTreeMap<usize, Clauses> = BTreeMap::new();
         let mut out = Self::default();
         for Record { path, key, value } in records {
             let mut own = BTreeMap::new();
             let map = value.as_object();
             let fields = map.into_iter().flatten().map(|(field, value)| (Some(field.as_str()), value));
             let is_directory = is_directory(&typed.manifest.outputs, &path);
-            let mut said: Vec<(Option<&'v str>, String)> = Vec::new();
+            let mut said: Vec<(Option<&'v str>, String, Clauses)> = Vec::new();
             if let Some(key) = key.filter(|_| !identified && *left > 0) {
                 *left -= 1;
-                said.extend(
-                    canon::phrase(key).filter(|_| goal.names_record(key)).map(|phrase| (None, phrase)),
-                );
+                let named = goal.names_record(key);
+                said.extend(named.and_then(|clauses| Some((None, canon::phrase(key)?, clauses))));
             }
             for (field, value) in fields {
                 let at = || format!("{path}{}", step(field.unwrap_or_default()));
@@ -76,12 +78,15 @@ impl<'v> Naming<'v> {
                 *left -= 1;
                 // One name of several is enough only where the owner of a directory has given it.
                 let whole = |text: &str| is_directory || is_whole_in_goal(goal, text);
-                let text = plain(value).filter(|text| is_in_goal(goal, value) && whole(text));
-                said.extend(text.and_then(|text| canon::phrase(&text)).map(|phrase| (field, phrase)));
+                let text = plain(value).filter(|text| whole(text));
+                let named = text.and_then(|text| Some((field, canon::phrase(&text)?, in_goal(goal, value)?)));
+                said.extend(named);
             }
-            for (field, phrase) in said {
+            for (field, phrase, clauses) in said {
                 let next = names.len();
                 let (number, having) = names.entry(phrase).or_insert((next, Vec::new()));
+                let place = places.entry(*number).or_default();
+                *place = *place | clauses;
                 match own.entry(*number) {
                     std::collections::btree_map::Entry::Vacant(place) => {
                         place.insert(field);
@@ -99,18 +104,22 @@ impl<'v> Naming<'v> {
         let mut agree: Vec<_> =
             names.into_values().map(|(number, having)| (number, agreed(&having))).collect();
         agree.sort_by_key(|(number, _)| *number);
+        out.places = places.into_values().collect();
         out.agree = agree.into_iter().map(|(_, fields)| fields).collect();
         out
     }
 
-    /// Whether the goal names this record by something else than this field, and what the field says is meant with it.
-    pub(super) fn names(&self, record: usize, field: &str) -> bool {
-        let mut values = self.values.get(record).into_iter().flatten();
-        values.any(|(name, at)| {
-            let agree =
-                self.agree.get(*name).is_some_and(|fields| fields.as_ref().is_none_or(|f| f.contains(field)));
-            *at != Some(field) && agree
-        })
+    /// Where the goal names this record by something else than this field, so that what the field says is meant with it.
+    pub(super) fn names(&self, record: usize, field: &str) -> Clauses {
+        let values = self.values.get(record).into_iter().flatten();
+        let naming = values.filter(|(name, at)| {
+            let agree = self
+                .agree
+                .get(**name)
+                .is_some_and(|fields| fields.as_ref().is_none_or(|f| f.contains(field)));
+            **at != Some(field) && agree
+        });
+        naming.filter_map(|(name, _)| self.places.get(*name)).fold(Clauses::default(), |all, one| all | *one)
     }
 }
 
@@ -131,14 +140,12 @@ fn is_whole_in_goal(goal: &ParsedGoal, text: &str) -> bool {
     atoms.any(|atom| goal.names(&atom).is_some())
 }
 
-fn is_in_goal(goal: &ParsedGoal, value: &Value) -> bool {
+/// Where the goal names a value, if it does.
+fn in_goal(goal: &ParsedGoal, value: &Value) -> Option<Clauses> {
     match value {
         Value::String(text) => goal.names_record(text),
-        Value::Number(number) => {
-            let id = Atom { kind: AtomKind::Id, text: number.to_string() };
-            goal.names(&id).is_some_and(|how| how <= MentionKind::Typed)
-        }
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+        Value::Number(number) => goal.names_number(&number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

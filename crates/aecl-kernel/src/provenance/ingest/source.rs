@@ -32,7 +32,7 @@ pub(super) fn led_on(goal: &ParsedGoal, arguments: &Value, output: &[u8]) -> Opt
             found = Some(atom);
         }
     });
-    let mark = Endorsement { by: Endorses::Opaque, named: true, secret: false };
+    let mark = Endorsement { named: true, ..Endorsement::of(Endorses::Opaque) };
     found.filter(|_| !more).map(|atom| Trusted { atom, mark })
 }
 
