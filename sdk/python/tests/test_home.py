@@ -87,15 +87,14 @@ def test_no_home_no_program_no_action(bare: Path, monkeypatch: pytest.MonkeyPatc
     assert "PATH" in nowhere.value.message
 
 
-def test_the_program_beside_the_package_goes_before_the_path(
+def test_the_program_beside_this_python_goes_before_the_path(
     bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("AECL_BIN")
-    (tmp_path / "aecl/_bin").mkdir(parents=True)
-    beside = tmp_path / "aecl/_bin/aecl"
+    beside = tmp_path / "aecl"
     beside.write_text("#!/bin/sh\n")
     beside.chmod(0o755)
-    monkeypatch.setattr(_home, "__file__", str(tmp_path / "aecl/_home.py"))
+    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
     assert _home.program() == beside
 
 

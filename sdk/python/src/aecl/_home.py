@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sysconfig
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -26,19 +27,21 @@ _PROGRAM_S = 30.0
 
 
 def program() -> Path:
-    """The program: `AECL_BIN`, the one that came with this package, or the first on `PATH`."""
+    """The program: `AECL_BIN`, the command that came with this package, or the first on `PATH`."""
     named = os.environ.get("AECL_BIN")
     if named:
         path = Path(named)
         if not _runs(path):
             raise _missing(f"`AECL_BIN` names `{named}`, which is no program")
         return path
-    beside = Path(__file__).parent / "_bin" / "aecl"
-    if _runs(beside):
-        return beside
+    # Who starts Python by its path has the commands of that environment not on `PATH`.
+    for scheme in (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")):
+        came = Path(sysconfig.get_path("scripts", scheme)) / "aecl"
+        if _runs(came):
+            return came
     found = shutil.which("aecl")
     if found is None:
-        raise _missing("there is no program `aecl`: not by `AECL_BIN`, not beside this package, not on `PATH`")
+        raise _missing("there is no program `aecl`: not by `AECL_BIN`, not beside this Python, not on `PATH`")
     return Path(found)
 
 
