@@ -54,7 +54,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("python"), "requirements.txt")?;
     python(&folder.join("python-legacy"), "requirements-legacy.txt")?;
     python(&folder.join("dojo"), "requirements-dojo.txt")?;
-    python(&folder.join("library"), "requirements-library.txt")?;
+    library()?;
     let node = node(&folder.join("node"))?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
@@ -293,24 +293,32 @@ pub fn install(wanted: &[(&str, &str)]) -> Result<(), String> {
     without_services(|| Ok(apt(&["update"])? && apt(&install)?)).map(drop)
 }
 
-fn python(folder: &Path, list: &str) -> Result<(), String> {
+/// A Python with what a list in `tests/peers/` names.
+pub fn python(folder: &Path, list: &str) -> Result<PathBuf, String> {
+    let program = folder.join("bin/python");
     let wanted = read(&root().join("tests/peers").join(list))?;
     let version = ask(Command::new("python3").arg("--version"))?;
     let stamp = Stamp { path: folder.join("installed"), text: format!("{version}{wanted}") };
-    if stamp.holds() && folder.join("bin/python").exists() {
+    if stamp.holds() && program.exists() {
         println!("{list}: all there");
-        return Ok(());
+        return Ok(program);
     }
     println!("{list}: installing");
     // From nothing, so that what is no longer listed is no longer there.
     clear(folder)?;
     let made = watch(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-    let mut pip = Command::new(folder.join("bin/python"));
+    let mut pip = Command::new(&program);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]);
     if !made || !watch(pip.arg(root().join("tests/peers").join(list)))? {
         return Err(format!("pip could not install `tests/peers/{list}`"));
     }
-    stamp.set()
+    stamp.set()?;
+    Ok(program)
+}
+
+/// A Python with what checks and builds the Python library.
+pub fn library() -> Result<PathBuf, String> {
+    python(&root().join(".cache/peers/library"), "requirements-library.txt")
 }
 
 /// Installs the Node.js peers and returns the `node` they run on.
@@ -403,7 +411,8 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
-fn clear(folder: &Path) -> Result<(), String> {
+/// Removes a folder with all that is in it.
+pub fn clear(folder: &Path) -> Result<(), String> {
     if folder.exists() {
         std::fs::remove_dir_all(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
     }

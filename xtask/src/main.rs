@@ -5,6 +5,7 @@
 mod aarch64;
 mod bench;
 mod check;
+mod dist;
 mod fuzz;
 mod install;
 mod measure;
@@ -26,6 +27,7 @@ Usage: cargo xtask <command>
   field                         tasks and attacks of our own domains, likewise
   aarch64 [--launcher]          cages on aarch64, in an emulated machine
   fuzz [--seconds N] [TARGET]   libFuzzer on what reads hostile bytes
+  dist                          what is handed out: archives, wheels, bill of materials, sums
   check                         format, lints, tidy, documentation: what a commit must pass
   tidy                          rules of the house that no other tool knows
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         "field" => measure::field,
         "aarch64" => aarch64::run,
         "fuzz" => fuzz::run,
+        "dist" => dist::run,
         "check" => check::run,
         "tidy" => tidy::run,
         "--help" | "-h" | "help" => {
