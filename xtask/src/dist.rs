@@ -33,6 +33,9 @@ The tools for that are installed below `.cache/dist`, by exact version.
   --out FOLDER     where to
 ";
 
+/// The digest of each file.
+const SUMS: &str = "SHA256SUMS";
+
 struct Plan {
     targets: Vec<Target>,
     program: Option<PathBuf>,
@@ -118,11 +121,14 @@ fn absolute(path: &str) -> Result<PathBuf, String> {
 
 /// The folder is emptied, so it has to be one of these.
 fn holds_nothing_else(out: &Path) -> Result<(), String> {
-    let Ok(mut entries) = std::fs::read_dir(out) else { return Ok(()) };
-    if entries.next().is_none() || out.join("SHA256SUMS").exists() {
-        return Ok(());
+    let ours = |name: &String| name.starts_with("aecl-") || [bill::LICENCES, SUMS].contains(&name.as_str());
+    match listed(out) {
+        Ok(names) if !names.iter().all(ours) => Err(format!(
+            "`{}` holds something else, and would be emptied\nhint: name a new folder",
+            out.display()
+        )),
+        Ok(_) | Err(_) => Ok(()),
     }
-    Err(format!("`{}` holds something else, and would be emptied\nhint: name a new folder", out.display()))
 }
 
 fn version() -> Result<String, String> {
@@ -147,7 +153,7 @@ fn sums(folder: &Path) -> Result<(), String> {
     let mut command = Command::new("sh");
     let names = listed(folder)?;
     let listed = ask(command.args(["-c", "cd \"$0\" && exec sha256sum -- \"$@\""]).arg(folder).args(names))?;
-    std::fs::write(folder.join("SHA256SUMS"), listed).map_err(|error| format!("`SHA256SUMS`: {error}"))
+    std::fs::write(folder.join(SUMS), listed).map_err(|error| format!("`{SUMS}`: {error}"))
 }
 
 /// Where tools for this are kept.

@@ -12,8 +12,14 @@ use crate::programs::{cargo, metadata, root, watch};
 /// The licences of what is in the program.
 pub const LICENCES: &str = "LICENSES.txt";
 /// Both are cargo's own way to ask; the versions stand here alone.
-const CYCLONEDX: (&str, &str) = ("cargo-cyclonedx", "0.5.9");
-const ABOUT: (&str, &str) = ("cargo-about", "0.9.3");
+const CYCLONEDX: Tool = Tool { name: "cargo-cyclonedx", version: "0.5.9", features: "" };
+const ABOUT: Tool = Tool { name: "cargo-about", version: "0.9.3", features: "cli" };
+
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+    features: &'static str,
+}
 
 pub fn make(release: &Release, targets: &[Target]) -> Result<(), String> {
     components(release, targets)?;
@@ -23,7 +29,7 @@ pub fn make(release: &Release, targets: &[Target]) -> Result<(), String> {
 /// Of the first target: what differs between them is which of a few crates for system calls are in.
 fn components(release: &Release, targets: &[Target]) -> Result<(), String> {
     let name = format!("aecl-{}", release.version);
-    let mut command = Command::new(tool(CYCLONEDX)?);
+    let mut command = Command::new(CYCLONEDX.file()?);
     command.args(["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5", "--no-build-deps"]);
     command.args(["--override-filename", &format!("{name}.cdx")]).env("SOURCE_DATE_EPOCH", &release.epoch);
     command.arg("--manifest-path").arg(root().join("crates/aecl/Cargo.toml"));
@@ -52,23 +58,27 @@ fn manifests() -> Result<Vec<PathBuf>, String> {
 }
 
 fn licences(release: &Release) -> Result<(), String> {
-    let mut command = Command::new(tool(ABOUT)?);
+    let mut command = Command::new(ABOUT.file()?);
     command.args(["about", "generate", "--locked", "--fail", "--manifest-path"]);
     command.arg(root().join("crates/aecl/Cargo.toml")).arg("-c").arg(root().join("xtask/about.toml"));
     command.arg("-o").arg(release.out.join(LICENCES)).arg(root().join("xtask/about.hbs"));
     if watch(&mut command)? { Ok(()) } else { Err("cargo-about could not collect the licences".into()) }
 }
 
-/// A program from crates.io, of just this version, installed once.
-fn tool((name, version): (&str, &str)) -> Result<PathBuf, String> {
-    let at = tools().join(format!("{name}-{version}"));
-    let file = at.join("bin").join(name);
-    if !file.exists() {
-        println!("installing: {name} {version}");
-        let mut command = cargo(&["install", "--quiet", "--locked", "--version", version, name, "--root"]);
-        if !watch(command.arg(&at))? {
-            return Err(format!("cargo could not install {name} {version}"));
+impl Tool {
+    /// The program, from crates.io, of just this version; installed once.
+    fn file(&self) -> Result<PathBuf, String> {
+        let Self { name, version, features } = self;
+        let at = tools().join(format!("{name}-{version}"));
+        let file = at.join("bin").join(name);
+        if !file.exists() {
+            println!("installing: {name} {version}");
+            let words =
+                ["install", "--quiet", "--locked", "--version", version, "--features", features, name];
+            if !watch(cargo(&words).arg("--root").arg(&at))? || !file.exists() {
+                return Err(format!("cargo could not install {name} {version}"));
+            }
         }
+        Ok(file)
     }
-    Ok(file)
 }
