@@ -210,6 +210,12 @@ pub enum StoreError {
         /// The one that is written.
         by: PathBuf,
     },
+    /// A payload file holds something else than what its name commits to.
+    #[error("the content of `{}` is not what its name commits to", path.display())]
+    OtherContent {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file has gone from under the process that writes it.
     #[error(
         "`{}` is no longer the file that was opened: it was removed or replaced while AECL runs. Nothing more is \

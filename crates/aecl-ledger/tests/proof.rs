@@ -179,6 +179,22 @@ fn every_flipped_byte_is_found() {
 }
 
 #[test]
+fn another_payload_is_a_broken_proof_and_what_is_none_cannot_be_read() {
+    let dir = export_of(&mut memory());
+    let path = files(dir.path()).into_iter().find(|path| path.extension().is_some()).unwrap();
+    let good = fs::read_to_string(&path).unwrap();
+    assert!(good.contains("\"content\":\"e"), "{good}");
+    for (name, text, class) in [
+        ("other content", good.replacen("\"content\":\"e", "\"content\":\"f", 1), "proof"),
+        ("no JSON", good.replacen('{', "", 1), "unreadable"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let finding = verify(dir.path()).expect_err(name);
+        assert_eq!(json!(finding)["class"], class, "{name}: {finding}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_found() {
     let dir = export_of(&mut memory());
     for path in files(dir.path()).into_iter().filter(|path| !path.ends_with("through")) {
@@ -274,6 +290,11 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
     });
     check("run never opened", &|v| {
         v[0]["run"] = json!("run_other");
+    });
+    check("a commitment that is no digest", &|v| v[find("concluded", 0)]["output"] = json!("sha256:0"));
+    check("sources that are no digest", &|v| {
+        let loaded = v.iter_mut().find(|entry| entry["kind"] == "bundle_loaded").unwrap();
+        loaded["sources"] = json!("all of it");
     });
     check("decision says block", &|v| v[2]["decision"]["verdict"] = json!("block"));
     check("decision says perhaps", &|v| v[2]["decision"]["verdict"] = json!("perhaps"));

@@ -206,7 +206,7 @@ impl Store for Export {
         // Whoever asks compares with the commitment for the kind that the entry implies; a file that says
         // another kind contradicts itself.
         if crate::payload::commitment(&salt, payload.kind, &content).bytes() != commitment.as_bytes() {
-            return Err(corrupt("its content is not what its name commits to".into()));
+            return Err(StoreError::OtherContent { path });
         }
         Ok(Some(PayloadRow { commitment: *commitment, salt, content, subject: String::new() }))
     }

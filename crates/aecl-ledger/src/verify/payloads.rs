@@ -75,6 +75,9 @@ pub(super) fn found(
             let what = format!("its payload {} is not what was committed to", digest.hex());
             Err(AuditFinding::proof(Some(position), what))
         }
+        Err(error @ StoreError::OtherContent { .. }) => {
+            Err(AuditFinding::proof(Some(position), format!("its payload: {error}")))
+        }
         Err(error) => {
             let what = format!("its payload: {}", crate::error::chain(&error));
             Err(AuditFinding { position: Some(position), what, class: FindingClass::Unreadable })

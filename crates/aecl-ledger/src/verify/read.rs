@@ -87,9 +87,9 @@ impl<'a> EntryRead<'a> {
         look: Option<impl Fn(&Hash) -> Result<Option<PayloadRow>, StoreError>>,
     ) -> Self {
         let said = line::read(bytes).map(|line| Said::read(line, bytes, names));
-        let payloads = match (&said, look) {
-            (Ok(said), Some(look)) => payloads(at, &said.line, look),
-            (Ok(_), None) | (Err(_), _) => Ok(Vec::new()),
+        let payloads = match &said {
+            Ok(said) => payloads(at, &said.line, look),
+            Err(_) => Ok(Vec::new()),
         };
         Self { at, leaf: leaf_hash(bytes), said, payloads }
     }
@@ -112,16 +112,18 @@ impl<'a> Said<'a> {
 
 type FoundPayloads = Vec<(Digest, Result<Found, AuditFinding>)>;
 
+/// What there is of the payloads of an entry, if somebody looks. What commits to one is a digest, whoever looks.
 fn payloads(
     at: u64,
     line: &Line<'_>,
-    look: impl Fn(&Hash) -> Result<Option<PayloadRow>, StoreError>,
+    look: Option<impl Fn(&Hash) -> Result<Option<PayloadRow>, StoreError>>,
 ) -> Result<FoundPayloads, String> {
     let read = |(payload, text)| match Digest::parse(text) {
         Some(digest) => Ok((payload, digest)),
         None => Err(format!("`{text}` is no digest")),
     };
     let said: Vec<_> = said_of_payloads(line).map(read).collect::<Result<_, _>>()?;
+    let Some(look) = look else { return Ok(Vec::new()) };
     let look = |(payload, digest)| (digest, found(payload, &digest, at, &look));
     Ok(said.into_iter().map(look).collect())
 }
