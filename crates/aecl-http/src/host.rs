@@ -65,9 +65,14 @@ pub enum HostError {
 impl Host {
     /// Opens the gate and serves it on the sockets in its data directory, and on TCP if there is a listener.
     pub async fn start(home: Home, tcp: Option<TcpListener>) -> Result<Self, HostError> {
-        let (commands, mcp) = (socket(&home), mcp_socket(&home));
+        let gate = Gate::open(home.clone()).await?;
+        Self::of(gate, &home, tcp)
+    }
+
+    /// The same, of a gate that is open: who is told where it listens before somebody can ask.
+    pub fn of(gate: Gate, home: &Home, tcp: Option<TcpListener>) -> Result<Self, HostError> {
         // Whoever has opened the ledger owns the directory: a socket file that lies there is a left-over.
-        let gate = Gate::open(home).await?;
+        let (commands, mcp) = (socket(home), mcp_socket(home));
         let options = Options::default();
         let listeners = Listeners { tcp, unix: Some(bind(&commands)?) };
         let pipes = bind(&mcp)?;

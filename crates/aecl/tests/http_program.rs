@@ -214,6 +214,21 @@ fn in_the_background_it_ends_when_nobody_needs_it() {
     assert!(log.contains("nobody was here for a while"), "{log}");
 }
 
+/// Clients start together, and each of them starts a server.
+#[test]
+fn of_many_that_start_at_once_one_serves_and_all_find_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = common::home(dir.path(), json!({}));
+    let start =
+        || aecl(&home).args(["serve", "--background", "--idle-exit", "1"]).stderr(Stdio::piped()).spawn();
+    let started: Vec<_> = (0..6).map(|_| start().unwrap()).collect();
+    let ended: Vec<_> = started.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    let said: Vec<_> = ended.iter().map(|out| String::from_utf8_lossy(&out.stderr).into_owned()).collect();
+    assert!(ended.iter().all(|out| out.status.success()), "{said:#?}");
+    assert_eq!(said.iter().filter(|text| text.starts_with("Serving")).count(), 1, "{said:#?}");
+    until("it ends", || !home.data().join("aecl.sock").exists());
+}
+
 /// Keys that are sent to the configured address would be somebody else's.
 #[test]
 fn in_the_background_it_says_where_it_is_and_whose_the_configured_address_is() {

@@ -16,6 +16,9 @@ pub trait StorePlace: std::fmt::Debug + Send + Sync {
     /// home, named after the key, in a directory of nothing else: with it a copy is noticed that is written meanwhile.
     fn write(&self, claim: Option<&Path>) -> Result<Box<dyn Store>, StoreError>;
 
+    /// The process that writes it now, if one does and has said so. Looks only; the number may be of another process since.
+    fn writer(&self) -> Option<u32>;
+
     /// Keeps others from writing it as long as what comes back is kept, whatever key they have. Nothing where nothing was
     /// recorded.
     fn hold(&self) -> Result<Option<Box<dyn Store>>, StoreError>;

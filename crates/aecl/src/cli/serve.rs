@@ -4,7 +4,8 @@ pub(super) mod port;
 
 use super::{Common, Error, Exit, Result, runtime, show};
 use crate::http::Host;
-use crate::http::host::socket;
+use crate::http::host::{HostError, socket};
+use aecl_gate::Gate;
 use aecl_gate::config::Home;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -73,11 +74,13 @@ async fn serve(common: &Common, args: &Args) -> Result {
     let (address, at, note) = (bound.address(), bound.at.clone(), bound.note());
     let signals = |kind| signal(kind).map_err(|e| Error::new(format!("signals cannot be caught: {e}")));
     let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    let host = Host::start(home.clone(), Some(bound.listener)).await?;
-    host.gate().listening(&at);
+    let gate = Gate::open(home.clone()).await.map_err(HostError::from)?;
+    // The home is ours, and nobody has found its socket yet: what they ask next is where it is.
+    gate.listening(&at);
     if let Some(note) = note {
         note.keep(&home);
     }
+    let host = Host::of(gate, &home, Some(bound.listener))?;
     say(common, &home, address, &host.gate().config().url());
     let failed = tokio::select! {
         _ = term.recv() => None,
@@ -125,13 +128,17 @@ fn say(common: &Common, home: &Home, bound: Option<std::net::SocketAddr>, url: &
     eprintln!("Approve at {url}/approvals, or with `{aecl} approvals list`. Ctrl-C stops it.");
 }
 
+fn already(home: &Home) -> Exit {
+    eprintln!("Already serving {}", socket(home).display());
+    Exit::Done
+}
+
 /// Starts the server as a process of its own, and waits until it answers.
 async fn background(common: &Common, args: &Args) -> Result {
     let home = Home::new(&common.dir);
     let config = home.read().map_err(Error::from).map_err(|e| e.hint("`aecl init` writes a first one"))?;
     if UnixStream::connect(socket(&home)).await.is_ok() {
-        eprintln!("Already serving {}", socket(&home).display());
-        return Ok(Exit::Done);
+        return Ok(already(&home));
     }
     aecl_gate::keys::private_dir(&home.data())?;
     let log = home.data().join("serve.log");
@@ -153,9 +160,15 @@ async fn background(common: &Common, args: &Args) -> Result {
     // A server needs nobody's key.
     command.env_remove("AECL_KEY").stdin(Stdio::null()).stdout(out).stderr(err);
     let mut child = command.spawn().map_err(|e| failed("start the server", e))?;
+    let (place, own) = (home.place(&config.store), child.id());
+    // One process owns a home, and it serves whoever asks.
+    let is_others = || place.writer().is_some_and(|pid| pid != own);
     let deadline = tokio::time::Instant::now() + START;
     loop {
         if UnixStream::connect(socket(&home)).await.is_ok() {
+            if is_others() {
+                return Ok(already(&home));
+            }
             let address = args.listen.clone().unwrap_or_else(|| port::expected(&home, &config));
             if args.listen.is_none() && address != config.listen {
                 eprintln!("{} is taken by somebody else; keys belong to {address} only.", config.listen);
@@ -169,7 +182,8 @@ async fn background(common: &Common, args: &Args) -> Result {
             return Ok(Exit::Done);
         }
         let ended = child.try_wait().map_err(|e| failed("watch the server", e))?;
-        if ended.is_some() || tokio::time::Instant::now() >= deadline {
+        // Somebody else was faster and does not listen yet.
+        if (ended.is_some() && !is_others()) || tokio::time::Instant::now() >= deadline {
             let said = std::fs::read(&log).unwrap_or_default();
             let said = said.get(usize::try_from(from).unwrap_or(0)..).unwrap_or_default();
             let said = String::from_utf8_lossy(said).trim().to_owned();

@@ -57,9 +57,18 @@ fn take(file: &File, path: &Path, dir: &Path) -> Result<(), StoreError> {
 
 /// Somebody else has the directory, who wrote into it who that is.
 pub(super) fn locked(dir: &Path) -> StoreError {
-    let text = std::fs::read_to_string(dir.join(LOCK)).ok();
-    let holder = text.and_then(|text| text.trim().parse().ok());
-    StoreError::Locked { dir: dir.to_owned(), holder }
+    StoreError::Locked { dir: dir.to_owned(), holder: holder(dir) }
+}
+
+/// The process that has taken the directory, or had it last.
+pub(super) fn holder(dir: &Path) -> Option<u32> {
+    std::fs::read_to_string(dir.join(LOCK)).ok()?.trim().parse().ok()
+}
+
+/// Whether there is such a process, whoever it belongs to.
+pub(super) fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
 }
 
 /// There while the database is open for writing. SQLite keeps what was acknowledged last in its log; whoever loses

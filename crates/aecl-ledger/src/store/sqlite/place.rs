@@ -40,6 +40,10 @@ impl StorePlace for Place {
         Ok(Box::new(store))
     }
 
+    fn writer(&self) -> Option<u32> {
+        open::holder(&self.dir).filter(|pid| open::is_alive(*pid))
+    }
+
     fn hold(&self) -> Result<Option<Box<dyn Store>>, StoreError> {
         if !open::exists(&self.dir) {
             return Ok(None);

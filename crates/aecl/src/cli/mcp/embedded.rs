@@ -4,7 +4,9 @@
 use crate::cli::Error;
 use crate::cli::serve::port;
 use crate::http::Host;
+use crate::http::host::HostError;
 use crate::mcp::stdio::{self, AttachRequest};
+use aecl_gate::Gate;
 use aecl_gate::config::Home;
 use tokio_util::sync::CancellationToken;
 
@@ -13,11 +15,12 @@ pub(super) async fn run(home: &Home, hello: AttachRequest) -> Result<(), Error> 
     // The links that the model shows have to lead somewhere.
     let bound = port::bind(home, &home.read()?, None).await?;
     let (at, note) = (bound.at.clone(), bound.note());
-    let host = Host::start(home.clone(), Some(bound.listener)).await?;
-    host.gate().listening(&at);
+    let gate = Gate::open(home.clone()).await.map_err(HostError::from)?;
+    gate.listening(&at);
     if let Some(note) = note {
         note.keep(home);
     }
+    let host = Host::of(gate, home, Some(bound.listener))?;
     let shutdown = CancellationToken::new();
     let ending = shutdown.clone();
     tokio::spawn(async move {
