@@ -67,6 +67,10 @@ pub(super) fn run(common: &Common, args: Args) -> Result {
     }
     let given = args.arguments.is_some();
     let sent = arguments(args.arguments.as_deref())?;
+    if let Err(why) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&sent) {
+        return Err(Error::new(format!("the arguments are no JSON object: {why}"))
+            .hint("`--arguments '{\"to\": \"acme\"}'`, or `-` to read them from standard input"));
+    }
     let mut found: Vec<Why> = Vec::new();
     for agent in &agents {
         let mut situation = args.scene.situation(&home, agent, args.action.clone(), sent.clone())?;
