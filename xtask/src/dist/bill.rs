@@ -59,7 +59,8 @@ fn manifests() -> Result<Vec<PathBuf>, String> {
 
 fn licences(release: &Release) -> Result<(), String> {
     let mut command = Command::new(ABOUT.file()?);
-    command.args(["about", "generate", "--locked", "--fail", "--manifest-path"]);
+    // The texts come from the crates; nobody is asked over the network.
+    command.args(["about", "generate", "--locked", "--offline", "--fail", "--manifest-path"]);
     command.arg(root().join("crates/aecl/Cargo.toml")).arg("-c").arg(root().join("xtask/about.toml"));
     command.arg("-o").arg(release.out.join(LICENCES)).arg(root().join("xtask/about.hbs"));
     if watch(&mut command)? { Ok(()) } else { Err("cargo-about could not collect the licences".into()) }
