@@ -7,10 +7,11 @@ use crate::standing::Said;
 use crate::submit::PERMIT_TTL_S;
 use aecl_executor::Outcome;
 use aecl_kernel::record::event::OutcomeKind;
+use aecl_kernel::record::facts::ActionFact;
 use aecl_ledger::Stage;
 use std::time::Duration;
 
-/// How long a report may still come once a permit has ended, in seconds.
+/// How long a report may still come once a permit has ended, in seconds, where the action names no longer time.
 const REPORT_GRACE_S: u64 = 30;
 /// How often unknown outcomes are looked up at their targets, in seconds.
 const RECONCILE_S: u64 = 15;
@@ -29,7 +30,11 @@ impl Gate {
         }
         let late = now.minus_s(PERMIT_TTL_S + REPORT_GRACE_S);
         for id in self.0.ledger.in_flight_since(Stage::Permitted, late) {
-            let since = self.action_fact(&id).await?.changed_at;
+            let fact = self.action_fact(&id).await?;
+            let since = fact.changed_at;
+            if now < since.plus_s(PERMIT_TTL_S + self.report_s(&fact)) {
+                continue;
+            }
             let outcome = Outcome {
                 kind: OutcomeKind::Unknown,
                 code: Some("no_report".into()),
@@ -42,6 +47,15 @@ impl Gate {
             done += usize::from(self.conclude_late(&id, outcome, since, None).await?);
         }
         Ok(done)
+    }
+
+    /// For how many seconds behind its permit an attempt of an agent may take: a build or a test runs longer than the time in
+    /// which it has to begin.
+    fn report_s(&self, fact: &ActionFact) -> u64 {
+        let bundle = self.bundle();
+        let catalogue = bundle.catalogue();
+        let typed = catalogue.judged(&fact.name, fact.definition).or_else(|| catalogue.find(&fact.name));
+        typed.map_or(0, |typed| typed.manifest.timeout_ms.div_ceil(1000)).max(REPORT_GRACE_S)
     }
 
     /// Housekeeping until the gate is shut: sweeps, and shows that the ledger is alive when nothing else does.

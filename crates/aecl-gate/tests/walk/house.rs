@@ -87,7 +87,7 @@ fn actions() -> Value {
         {"name": "rename", "effect": "write", "reversibility": "reversible", "output": calm, "connector": connector,
          "arguments": {"type": "object", "properties": {"name": {"type": "string"}, "to_name": {"type": "string"}}},
          "args": {"name": {"class": "target_name"}, "to_name": {"class": "content"}}},
-        {"name": "fetch", "effect": "read", "arguments": by("at", "string")},
+        {"name": "fetch", "effect": "read", "arguments": by("at", "string"), "timeout_ms": 600_000},
         {"name": "spend", "effect": "pay", "reversibility": "reversible", "arguments": by("eur", "number"), "fields": {"amount": amount},
          "output": calm},
         {"name": "send", "effect": "pay", "arguments": by("eur", "number"), "compensation": refund, "output": calm},

@@ -60,6 +60,20 @@ async fn a_permit_without_a_report_becomes_unknown_and_a_person_resolves_it() {
 }
 
 #[tokio::test]
+async fn a_report_may_come_for_as_long_as_the_action_may_take() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    let fetch = || Submission { mode: Mode::Authorize, ..submission("fetch", json!({"at": "a"})) };
+    let (first, second) = (house.gate.submit(&run, fetch()).await, house.gate.submit(&run, fetch()).await);
+    house.pass(659);
+    assert_eq!(house.gate.sweep().await.unwrap(), 0, "a minute to begin, and ten that it may take");
+    assert_eq!(end(&house.gate.report(&run, &first.unwrap().action, done()).await.unwrap()), "done");
+    house.pass(1);
+    assert_eq!(house.gate.sweep().await.unwrap(), 1);
+    assert_eq!(house.state(&second.unwrap().action).await, ActionState::Unknown);
+}
+
+#[tokio::test]
 async fn an_unknown_outcome_keeps_what_it_holds_until_it_is_resolved() {
     let house = House::new().await;
     let run = house.clerk().await;
