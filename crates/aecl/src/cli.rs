@@ -13,6 +13,7 @@ mod error;
 mod explain;
 mod help;
 mod home;
+mod hook;
 mod image;
 mod init;
 mod input;
@@ -72,6 +73,8 @@ enum Command {
     Serve(serve::Args),
     /// Stand in front of an MCP server, for an MCP client's configuration.
     Mcp(mcp::Args),
+    /// Answer a coding agent that is about to use a tool, in its hooks.
+    Hook(hook::Args),
     /// Check the policy bundle.
     Policy(policy::Args),
     /// Say why an action would be allowed, blocked or held.
@@ -152,6 +155,7 @@ pub fn main() -> ExitCode {
         Command::Wrap(args) => wrap::run(&common, args),
         Command::Serve(args) => serve::run(&common, args),
         Command::Mcp(args) => mcp::run(&common, args),
+        Command::Hook(args) => hook::run(&common, &args),
         Command::Policy(args) => policy::run(&common, args),
         Command::Explain(args) => explain::run(&common, args),
         Command::Approvals(args) => approvals::run(&common, args),

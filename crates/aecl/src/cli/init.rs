@@ -97,7 +97,9 @@ pub fn run(common: &Common, mut args: Args) -> Result {
         let hash = operator(&home, &mut written)?;
         written.file(&home, "aecl.yaml", &files::config(&origin, &hash))?;
     }
-    for (path, text) in files::bundle(&agent, &args.server, args.example) {
+    for (path, text) in
+        files::bundle(&agent, &args.server, args.example, args.client.is_some_and(Client::has_hooks))
+    {
         written.file(&home, &path, &text)?;
     }
     written.file(

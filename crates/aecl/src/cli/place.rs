@@ -72,6 +72,11 @@ pub(super) fn state_dir() -> Option<PathBuf> {
     Some(state.join("aecl"))
 }
 
+/// Where what is known of sessions of coding agents is kept between two of their hooks.
+pub(super) fn hooks_dir() -> Option<PathBuf> {
+    Some(state_dir()?.join("hooks"))
+}
+
 /// Where what `aecl run --keep` is about to do is written down.
 pub(super) fn keeps_dir() -> Option<PathBuf> {
     Some(state_dir()?.join("keeps"))
@@ -259,6 +264,10 @@ pub(super) fn keep_out(dir: &Path) {
     // Whoever could write there could have changes made that nobody has seen.
     if let Some(keeps) = keeps_dir() {
         aecl_executor::house::is_ours(&keeps);
+    }
+    // Tokens of their runs are there.
+    if let Some(hooks) = hooks_dir() {
+        aecl_executor::house::is_ours(&hooks);
     }
     if Home::new(dir).config().exists() && Home::new(dir).keys().exists() {
         aecl_executor::house::is_ours(dir);

@@ -5,6 +5,7 @@ mod back;
 mod change;
 mod clients;
 mod entry;
+mod hooks;
 mod json;
 mod judge;
 mod kept;
@@ -17,6 +18,7 @@ use aecl_kernel::base::id::AgentId;
 pub use clients::Client;
 use clients::Place;
 use entry::{Front, Planned};
+pub(super) use hooks::{CODING_ACTIONS, CODING_NAMES};
 use serde_json::json;
 use similar::TextDiff;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -34,7 +36,8 @@ Examples:
   aecl wrap claude --undo     the files as they were
 
 Servers that a command starts get AECL in front of them; everything else in the files stays as it is, byte for byte. \
-Where there is no server yet, one is added that serves this directory.")]
+Where there is no server yet, one is added that serves this directory. Claude Code, Codex and Gemini CLI get hooks as well, by \
+which they ask AECL before each of their own tools (see `aecl hook`).")]
 pub struct Args {
     /// Which client.
     #[arg(value_enum)]
@@ -75,6 +78,31 @@ pub(super) fn servers(client: Client) -> std::result::Result<Vec<String>, Error>
     Ok(names)
 }
 
+/// Whether every server of this name that a client's files have is started with AECL in front of it. What cannot be read
+/// is not.
+pub(super) fn is_in_front(client: Client, server: &str, project: &Path, agent: &str) -> bool {
+    let front = Front {
+        program: std::env::current_exe().map_or_else(|_| "aecl".into(), |p| p.display().to_string()),
+        home: String::new(),
+        agent: agent.to_owned(),
+        project: project.to_owned(),
+    };
+    let mut found = false;
+    for place in client.places(project, user().as_deref()) {
+        let text = match input::text(&place.file, FILE_MAX_BYTES) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(_) => return false,
+        };
+        match front.is_in_front_of(client, &place, &text, server) {
+            Ok(None) => {}
+            Ok(Some(true)) => found = true,
+            Ok(Some(false)) | Err(_) => return false,
+        }
+    }
+    found
+}
+
 /// Puts AECL in front of a client's servers.
 pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentId, yes: bool) -> Result {
     let front = front(real(home)?.display().to_string(), agent.to_string())?;
@@ -91,6 +119,7 @@ pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentI
     if changes.is_empty() && left.is_empty() {
         changes.push(first(&front, client, files)?);
     }
+    let has_hooks = hooks::add(&front, client, &mut changes)?;
     for (name, why) in &left {
         show::say(&format!("aecl: `{}` stays as it is: {}", show::inert_line(name), show::inert_line(why)));
     }
@@ -117,16 +146,25 @@ pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentI
     let mut files = Vec::new();
     let mut wrapped = Vec::new();
     for (place, before, planned) in changes {
-        kept::change(home, client.name(), &place.file, before, &planned.text, planned.entries)?;
+        let (entries, hooks) = (planned.entries, planned.hooks);
+        kept::change(home, client.name(), &place.file, before, &planned.text, entries, hooks)?;
         files.push(place.file);
         wrapped.extend(planned.wrapped);
     }
     not_allowed(home, agent, &wrapped);
+    if has_hooks {
+        hooks::catalogue(home, agent)?;
+    }
     if common.json {
         show::print_json(&json!({ "client": client.name(), "files": files, "servers": wrapped }));
         return Ok(Exit::Done);
     }
     let aecl = show::aecl(common);
+    if has_hooks && client == Client::Codex {
+        show::say(
+            "aecl: Codex runs no hook that you have not trusted, and says nothing: type `/hooks` in it, and trust these",
+        );
+    }
     show::say(&format!("aecl: restart the client; `{aecl} approvals watch` tells what waits for you"));
     show::say(&format!("aecl: `{aecl} wrap {} --undo` takes it back", client.name()));
     Ok(Exit::Done)
@@ -199,6 +237,18 @@ fn existing(client: Client) -> std::result::Result<Vec<(Place, String)>, Error> 
         found.push((Place { file, ..place }, text));
     }
     Ok(found)
+}
+
+/// The text of a file in the project or of the user, if there is one.
+fn existing_file(project: &Path, file: &Path) -> std::result::Result<Option<String>, Error> {
+    if file.starts_with(project) && user().is_none_or(|user| user != project) {
+        stays_within(project, file)?;
+    }
+    if file.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let text = input::text(file, FILE_MAX_BYTES);
+    text.map(Some).map_err(|e| Error::new(format!("cannot read `{}`: {e}", file.display())))
 }
 
 /// Refuses a path in a project along which a link leads out of it, or to what is not there.

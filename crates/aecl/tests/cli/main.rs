@@ -16,6 +16,7 @@ mod checks;
 mod complete;
 mod handed;
 mod home;
+mod hook;
 mod keep;
 mod killed;
 mod lost;

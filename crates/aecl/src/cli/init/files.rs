@@ -1,6 +1,7 @@
 //! The files of a new directory.
 
 use super::Example;
+use crate::cli::wrap::{CODING_ACTIONS, CODING_NAMES};
 use aecl_kernel::base::id::AgentId;
 
 const CONFIG: &str = include_str!("aecl.yaml");
@@ -19,7 +20,12 @@ pub(super) fn config(origin: &str, operator_key: &str) -> String {
 }
 
 /// The bundle: paths and texts.
-pub(super) fn bundle(agent: &AgentId, servers: &[String], example: Example) -> Vec<(String, String)> {
+pub(super) fn bundle(
+    agent: &AgentId,
+    servers: &[String],
+    example: Example,
+    codes: bool,
+) -> Vec<(String, String)> {
     let file = file_name(agent);
     let fill = |text: &str| text.replace("@AGENT@", &quoted(agent.as_str()));
     let (description, mut allowed) = match example {
@@ -31,6 +37,9 @@ pub(super) fn bundle(agent: &AgentId, servers: &[String], example: Example) -> V
         Example::None => ("Nothing is allowed yet.", Vec::new()),
     };
     allowed.extend(servers.iter().map(|s| format!("{s}.*")));
+    if codes {
+        allowed.extend(CODING_NAMES.map(str::to_owned));
+    }
     let mut manifest =
         AGENT.replace("@DESCRIPTION@", &quoted(description)).replace("@ALLOWED@", &list(&allowed));
     if example == Example::Finance {
@@ -48,6 +57,9 @@ pub(super) fn bundle(agent: &AgentId, servers: &[String], example: Example) -> V
         }
         Example::Filesystem | Example::None => (EXAMPLES_FILESYSTEM, RULES_NONE),
     };
+    if codes {
+        files.push(("policy/actions/coding-agents.yaml".into(), CODING_ACTIONS.into()));
+    }
     files.push((format!("policy/examples/{file}.yaml"), fill(examples)));
     files.push(("policy/rules/own.cedar".into(), format!("{RULES}{rules}")));
     files

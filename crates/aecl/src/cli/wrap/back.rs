@@ -3,7 +3,7 @@
 
 use super::change::Change;
 use super::entry::{Entry, Ours, of_json, of_toml, set};
-use super::json;
+use super::{hooks, json};
 use toml_edit::{DocumentMut, Item, TableLike};
 
 /// What becomes of a file.
@@ -46,6 +46,13 @@ pub(super) fn back(change: &Change, text: &str) -> Result<Back, String> {
                     back.left.push(ours.clone());
                 }
             }
+        }
+    }
+    for hook in &change.hooks {
+        let was = change.before.as_deref().unwrap_or_default();
+        match hooks::take_out(&mut back.text, was, hook, is_toml)? {
+            true => back.undone.push(format!("{} (hook)", hook.event)),
+            false => back.edited.push((hook.event.clone(), "its hook is not as AECL wrote it".to_owned())),
         }
     }
     Ok(back)

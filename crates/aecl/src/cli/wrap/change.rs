@@ -1,6 +1,7 @@
 //! One change of a client's file, as it is kept.
 
 use super::entry::Ours;
+use super::hooks::Hook;
 use aecl_kernel::base::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,4 +18,7 @@ pub(super) struct Change {
     /// The entries in it that are ours.
     #[serde(default)]
     pub entries: Vec<Ours>,
+    /// The hooks in it that are ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
 }

@@ -26,7 +26,7 @@ pub(super) struct Place {
 
 impl Client {
     /// The name as on the command line.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::cli) fn name(self) -> &'static str {
         match self {
             Self::Claude => "claude",
             Self::Codex => "codex",
@@ -34,6 +34,11 @@ impl Client {
             Self::Cursor => "cursor",
             Self::Vscode => "vscode",
         }
+    }
+
+    /// Whether it asks a hook before it uses a tool of its own.
+    pub(in crate::cli) fn has_hooks(self) -> bool {
+        matches!(self, Self::Claude | Self::Codex | Self::Gemini)
     }
 
     /// Where its servers are, those of the project first. The first one is made if there is none.

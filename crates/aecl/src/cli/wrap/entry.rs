@@ -1,6 +1,7 @@
 //! A server's entry in a client's file, and the same with AECL in front of it.
 
 use super::clients::{Client, Place};
+use super::hooks::Hook;
 use super::json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub(super) struct Planned {
     pub wrapped: Vec<String>,
     /// What their entries are then.
     pub entries: Vec<Ours>,
+    /// The hooks that are added.
+    pub hooks: Vec<Hook>,
     /// What there is to say of some of them.
     pub noted: Vec<(String, String)>,
     /// The others, and why.
@@ -69,6 +72,33 @@ impl Front {
     pub(super) fn args(&self, server: &str, command: &str, args: &[String]) -> Vec<String> {
         let ours = ["--dir", &self.home, "mcp", "--agent", &self.agent, "--server", server, "--", command];
         ours.iter().map(|word| (*word).to_owned()).chain(args.iter().cloned()).collect()
+    }
+
+    /// Whether each entry of this name in a file has AECL in front of its server; nothing if there is none.
+    pub(super) fn is_in_front_of(
+        &self,
+        client: Client,
+        place: &Place,
+        text: &str,
+        server: &str,
+    ) -> Result<Option<bool>, String> {
+        let mut entries = Vec::new();
+        if client == Client::Codex {
+            let document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
+            let entry =
+                document.get("mcp_servers").and_then(Item::as_table_like).and_then(|all| all.get(server));
+            if let Some(entry) = entry {
+                entries.push(entry.as_table_like().map(of_toml).unwrap_or_default());
+            }
+        } else {
+            for list in &place.lists {
+                let path: Vec<&str> = list.iter().map(String::as_str).chain([server]).collect();
+                if let Some(span) = json::at(text, &path)? {
+                    entries.push(json::read(text, &span).map(|entry| of_json(&entry)).unwrap_or_default());
+                }
+            }
+        }
+        Ok((!entries.is_empty()).then(|| entries.iter().all(|entry| self.stands(entry))))
     }
 
     /// The file with AECL in front of every server in it.

@@ -113,6 +113,69 @@ pub(super) fn set(
     Ok(out)
 }
 
+/// The items of the array that begins at this place of a text.
+pub(super) fn items(text: &str, array: &Range<usize>) -> Result<Vec<Range<usize>>, String> {
+    let mut at = Scan { text, at: array.start };
+    at.take('[')?;
+    let mut items = Vec::new();
+    loop {
+        at.blank();
+        match at.peek() {
+            Some(']') => return Ok(items),
+            Some(',') => at.at += 1,
+            _ => {
+                let from = at.at;
+                at.value(0)?;
+                items.push(from..at.at);
+            }
+        }
+    }
+}
+
+/// The text with one more item at the end of this array.
+pub(super) fn push(text: &str, array: &Range<usize>, value: &serde_json::Value) -> Result<String, String> {
+    let all = items(text, array)?;
+    let pretty = |indent: &str| {
+        let value = serde_json::to_string_pretty(value).unwrap_or_default();
+        value.replace('\n', &format!("\n{indent}"))
+    };
+    let mut out = text.to_owned();
+    match all.last() {
+        Some(last) => {
+            let indent = indent_at(text, last.start);
+            let after_comma = comma_after(text, last.end);
+            let comma = if after_comma.is_some() { "" } else { "," };
+            let place = after_comma.unwrap_or(last.end);
+            out.insert_str(place, &format!("{comma}\n{indent}{}", pretty(&indent)));
+        }
+        None => {
+            let outer = indent_at(text, array.start);
+            let indent = format!("{outer}  ");
+            out.replace_range(array.clone(), &format!("[\n{indent}{}\n{outer}]", pretty(&indent)));
+        }
+    }
+    Ok(out)
+}
+
+/// The text without one of the items of this array.
+pub(super) fn without_item(text: &str, array: &Range<usize>, which: usize) -> Result<String, String> {
+    let all = items(text, array)?;
+    let before = which.checked_sub(1).and_then(|at| all.get(at));
+    let (Some(item), next) = (all.get(which), all.get(which + 1)) else { return Ok(text.to_owned()) };
+    let gone = match (before, next) {
+        (Some(before), _) => before.end..item.end,
+        (None, Some(next)) => item.start..next.start,
+        (None, None) => {
+            let mut scan = Scan { text, at: comma_after(text, item.end).unwrap_or(item.end) };
+            scan.blank();
+            array.start + 1..scan.at
+        }
+    };
+    let mut out = text.to_owned();
+    out.replace_range(gone, "");
+    Ok(out)
+}
+
 /// The text without a member of this object.
 pub(super) fn without(text: &str, object: &Range<usize>, name: &str) -> Result<String, String> {
     let all = members(text, object)?;
@@ -306,6 +369,27 @@ mod tests {
             at(&args, &["mcpServers", "a", "args"]).unwrap().map(|r| read(&args, &r)),
             Some(Some(json!(["x"])))
         );
+    }
+
+    #[test]
+    fn one_item_comes_and_goes_and_the_others_stay() {
+        for text in [
+            "{\"a\": []}",
+            "{\"a\": [\n  {\"x\": 1} // mine\n]}",
+            "{\"a\": [1, [2], \"]\",]}",
+            "{ \"a\": [ /* none */ ] }",
+        ] {
+            let span = |text: &str| at(text, &["a"]).unwrap().unwrap();
+            let had = items(text, &span(text)).unwrap().len();
+            let more = push(text, &span(text), &json!({ "y": [3] })).unwrap();
+            let all = items(&more, &span(&more)).unwrap();
+            assert_eq!(all.len(), had + 1, "{more}");
+            assert_eq!(read(&more, all.last().unwrap()), Some(json!({ "y": [3] })), "{more}");
+            let less = without_item(&more, &span(&more), had).unwrap();
+            let values = |text: &str| read(text, &whole(text).unwrap());
+            assert_eq!(values(&less), values(text), "{less}");
+            assert!(less.contains("// mine") || !text.contains("// mine"), "{less}");
+        }
     }
 
     #[test]

@@ -39,6 +39,12 @@ impl Front {
         Verdict::Wrapped(self.args(name, command, &entry.args), note)
     }
 
+    /// Whether an entry starts this very program in front of its server, with rules of this user.
+    pub(super) fn stands(&self, entry: &Entry) -> bool {
+        let Some(command) = &entry.command else { return false };
+        self.decides(entry).is_none() && self.is_this(command, entry) && self.is_in_front(entry).is_ok()
+    }
+
     /// What of its environment would say which program AECL is, which home it has, or for whom it acts.
     fn decides<'a>(&self, entry: &'a Entry) -> Option<&'a str> {
         const PREFIXES: [&str; 4] = ["AECL_", "LD_", "DYLD_", "XDG_"];

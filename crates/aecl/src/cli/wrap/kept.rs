@@ -3,6 +3,7 @@
 use super::back;
 use super::change::Change;
 use super::entry::Ours;
+use super::hooks::Hook;
 use crate::cli::Error;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
@@ -41,6 +42,7 @@ pub(super) fn change(
     before: Option<String>,
     after: &str,
     entries: Vec<Ours>,
+    hooks: Vec<Hook>,
 ) -> Result<PathBuf, Error> {
     aecl_gate::keys::private_dir(&dir(home))?;
     let file = &real(file)?;
@@ -50,6 +52,7 @@ pub(super) fn change(
         before,
         after: Digest::of(after.as_bytes()),
         entries,
+        hooks,
     };
     let bytes = serde_json::to_vec_pretty(&kept).map_err(|e| Error::new(e.to_string()))?;
     let free = (1..=CHANGES_MAX).map(|n| dir(home).join(format!("{n:05}.json"))).find(|path| !path.exists());
@@ -115,7 +118,7 @@ fn take_back(path: &Path, change: Change, undone: &mut Undone) -> Result<(), Err
     }
     let text = String::from_utf8(now).map_err(|_| "it is no UTF-8 any more".to_owned());
     let back = match text.and_then(|text| back::back(&change, &text)) {
-        _ if change.entries.is_empty() => Err("it was changed since".to_owned()),
+        _ if change.entries.is_empty() && change.hooks.is_empty() => Err("it was changed since".to_owned()),
         back => back,
     };
     let back = match back {
@@ -133,7 +136,8 @@ fn take_back(path: &Path, change: Change, undone: &mut Undone) -> Result<(), Err
     if back.left.is_empty() {
         return Ok(());
     }
-    let rest = Change { entries: back.left, ..change };
+    // What of our hooks was edited is somebody's by now, and is named once.
+    let rest = Change { entries: back.left, hooks: Vec::new(), ..change };
     let bytes = serde_json::to_vec_pretty(&rest).map_err(|e| Error::new(e.to_string()))?;
     Ok(aecl_gate::keys::write_private(path, &bytes)?)
 }

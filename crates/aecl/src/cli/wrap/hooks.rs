@@ -1,0 +1,349 @@
+//! Hooks in a client's own file, by which it asks AECL before each of its own tools and tells what came of it.
+
+use super::clients::{Client, Place};
+use super::entry::{Front, Planned};
+use super::{existing_file, json};
+use crate::cli::Error;
+use crate::cli::show;
+use aecl_gate::config::Home;
+use aecl_gate::loader;
+use aecl_kernel::base::id::{ActionName, AgentId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+/// Seconds that a client waits for its hook: longer than the hook takes at most.
+const TIMEOUT_S: u32 = 60;
+
+/// What the built-in tools of coding agents do.
+pub(in crate::cli) const CODING_ACTIONS: &str = include_str!("coding-actions.yaml");
+/// The names of these actions.
+pub(in crate::cli) const CODING_NAMES: [&str; 9] = [
+    "code.shell",
+    "code.read",
+    "code.search",
+    "code.write",
+    "code.edit",
+    "code.patch",
+    "code.fetch",
+    "code.web_search",
+    "code.internal",
+];
+
+/// One hook that we wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cli) struct Hook {
+    pub event: String,
+    pub command: String,
+}
+
+/// The events of a client about which AECL hears; the first one asks.
+fn events(client: Client) -> &'static [&'static str] {
+    match client {
+        Client::Claude => &["PreToolUse", "PostToolUse", "PostToolUseFailure", "UserPromptSubmit"],
+        Client::Codex => &["PreToolUse", "PostToolUse", "UserPromptSubmit"],
+        Client::Gemini => &["BeforeTool", "AfterTool", "BeforeAgent"],
+        Client::Cursor | Client::Vscode => &[],
+    }
+}
+
+/// The file in which they are: of this project and this user alone, where the client has such a one.
+pub(in crate::cli) fn file(client: Client, project: &Path, user: Option<&Path>) -> Option<PathBuf> {
+    match client {
+        Client::Claude => Some(project.join(".claude/settings.local.json")),
+        Client::Gemini => Some(project.join(".gemini/settings.json")),
+        Client::Codex => client.places(project, user).into_iter().next().map(|place| place.file),
+        Client::Cursor | Client::Vscode => None,
+    }
+}
+
+/// What the client is to run. Codex and Gemini use the tool where the program is missing or was killed, so the line says no in
+/// its place; so does Claude Code before it knew `onFailure`.
+fn command(front: &Front, client: Client, is_before: bool) -> String {
+    let words = ["--dir", &front.home, "hook", client.name(), "--agent", &front.agent];
+    let words =
+        std::iter::once(front.program.as_str()).chain(words).map(quoted).collect::<Vec<_>>().join(" ");
+    match is_before {
+        true => format!(
+            "{words} || {{ echo 'AECL did not judge this call, so nothing was executed.' >&2; exit 2; }}"
+        ),
+        false => words,
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '=' | ':');
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+fn entry(client: Client, command: &str, is_before: bool) -> Value {
+    match client {
+        Client::Gemini => json!({ "matcher": "*", "hooks": [
+            { "type": "command", "name": "aecl", "command": command, "timeout": TIMEOUT_S * 1000 },
+        ] }),
+        _ if is_before => json!({ "matcher": "*", "hooks": [
+            { "type": "command", "command": command, "timeout": TIMEOUT_S, "onFailure": "block" },
+        ] }),
+        _ => {
+            json!({ "matcher": "*", "hooks": [{ "type": "command", "command": command, "timeout": TIMEOUT_S }] })
+        }
+    }
+}
+
+/// Adds the hooks of a client to what is changed. Gives whether the client has hooks.
+pub(super) fn add(
+    front: &Front,
+    client: Client,
+    changes: &mut Vec<(Place, Option<String>, Planned)>,
+) -> Result<bool, Error> {
+    let Some(file) = file(client, &front.project, super::user().as_deref()) else { return Ok(false) };
+    let wrong = |why: String| {
+        Error::new(format!("`{}` cannot be read: {why}", file.display()))
+            .hint("correct the file; nothing was changed")
+    };
+    let same =
+        |path: &Path| path == file || path.canonicalize().ok() == file.canonicalize().ok() && file.exists();
+    if let Some((_, _, planned)) = changes.iter_mut().find(|(place, ..)| same(&place.file)) {
+        let (text, hooks) = with(front, client, &planned.text).map_err(wrong)?;
+        (planned.text, planned.hooks) = (text, hooks);
+        return Ok(true);
+    }
+    let before = existing_file(&front.project, &file)?;
+    let (text, hooks) = with(front, client, before.as_deref().unwrap_or_default()).map_err(wrong)?;
+    if !hooks.is_empty() {
+        let file = file.canonicalize().unwrap_or(file);
+        changes.push((
+            Place { file, lists: Vec::new() },
+            before,
+            Planned { text, hooks, ..Planned::default() },
+        ));
+    }
+    Ok(true)
+}
+
+/// A file with the hooks that it does not have yet.
+fn with(front: &Front, client: Client, text: &str) -> Result<(String, Vec<Hook>), String> {
+    let (mut text, mut added) = (text.to_owned(), Vec::new());
+    for (at, event) in events(client).iter().enumerate() {
+        let hook = Hook { event: (*event).to_owned(), command: command(front, client, at == 0) };
+        let now = match client {
+            Client::Codex => add_toml(&text, &hook)?,
+            Client::Claude | Client::Gemini | Client::Cursor | Client::Vscode => {
+                add_json(&text, &hook, &entry(client, &hook.command, at == 0))?
+            }
+        };
+        if let Some(now) = now {
+            text = now;
+            added.push(hook);
+        }
+    }
+    Ok((text, added))
+}
+
+fn add_json(text: &str, hook: &Hook, entry: &Value) -> Result<Option<String>, String> {
+    let text = if text.trim().is_empty() { "{}\n" } else { text };
+    let event = hook.event.as_str();
+    let Some(hooks) = json::at(text, &["hooks"])? else {
+        return json::set(text, &json::whole(text)?, "hooks", &json!({ event: [entry] })).map(Some);
+    };
+    let Some(list) = json::at(text, &["hooks", event])? else {
+        return json::set(text, &hooks, event, &json!([entry])).map(Some);
+    };
+    let items = json::items(text, &list)?;
+    if items.iter().any(|item| json::read(text, item).is_some_and(|item| is_ours(&item, hook))) {
+        return Ok(None);
+    }
+    json::push(text, &list, entry).map(Some)
+}
+
+/// Whether an entry has this hook and no other.
+fn is_ours(entry: &Value, hook: &Hook) -> bool {
+    let hooks = entry.get("hooks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    matches!(hooks, [one] if one.get("command").and_then(Value::as_str) == Some(&hook.command))
+}
+
+fn add_toml(text: &str, hook: &Hook) -> Result<Option<String>, String> {
+    let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
+    let hooks = document.entry("hooks").or_insert_with(|| {
+        let mut hooks = Table::new();
+        hooks.set_implicit(true);
+        Item::Table(hooks)
+    });
+    let hooks = hooks.as_table_like_mut().ok_or("`hooks` is no table")?;
+    let list = hooks.entry(&hook.event).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let list = list
+        .as_array_of_tables_mut()
+        .ok_or_else(|| format!("`hooks.{}` is no list of tables", hook.event))?;
+    if list.iter().any(|entry| is_ours_in_toml(entry, hook)) {
+        return Ok(None);
+    }
+    let mut one = Table::new();
+    one.insert("type", value("command"));
+    one.insert("command", value(hook.command.as_str()));
+    one.insert("timeout", value(i64::from(TIMEOUT_S)));
+    let mut commands = ArrayOfTables::new();
+    commands.push(one);
+    let mut entry = Table::new();
+    entry.insert("hooks", Item::ArrayOfTables(commands));
+    list.push(entry);
+    Ok(Some(document.to_string()))
+}
+
+fn is_ours_in_toml(entry: &Table, hook: &Hook) -> bool {
+    let hooks = entry.get("hooks").and_then(Item::as_array_of_tables);
+    let mut commands = hooks.into_iter().flat_map(ArrayOfTables::iter).map(|one| one.get("command"));
+    let first = commands.next().flatten().and_then(Item::as_str);
+    first == Some(hook.command.as_str()) && commands.next().is_none()
+}
+
+/// Takes a hook of ours out of a file; what it made necessary goes with it, if it is empty and was not there before. False if
+/// it is not there any more as it was.
+pub(super) fn take_out(text: &mut String, before: &str, hook: &Hook, is_toml: bool) -> Result<bool, String> {
+    if is_toml { take_out_of_toml(text, before, hook) } else { take_out_of_json(text, before, hook) }
+}
+
+fn take_out_of_json(text: &mut String, before: &str, hook: &Hook) -> Result<bool, String> {
+    let path = ["hooks", hook.event.as_str()];
+    let Some(list) = json::at(text, &path)? else { return Ok(true) };
+    let items = json::items(text, &list)?;
+    let which = items.iter().position(|item| json::read(text, item).is_some_and(|item| is_ours(&item, hook)));
+    let Some(which) = which else {
+        let list = text.get(list).unwrap_or_default();
+        return Ok(!list.contains(" hook "));
+    };
+    *text = json::without_item(text, &list, which)?;
+    let was = |path: &[&str]| Ok::<_, String>(!before.trim().is_empty() && json::at(before, path)?.is_some());
+    let is_empty = |text: &str, path: &[&str]| {
+        let found = json::at(text, path).ok().flatten().and_then(|span| json::read(text, &span));
+        found.is_some_and(|value| value == json!([]) || value == json!({}))
+    };
+    let hooks = json::at(text, &["hooks"])?;
+    if let Some(hooks) = hooks.filter(|_| is_empty(text, &path))
+        && !was(&path)?
+    {
+        *text = json::without(text, &hooks, &hook.event)?;
+    }
+    if is_empty(text, &["hooks"]) && !was(&["hooks"])? {
+        *text = json::without(text, &json::whole(text)?, "hooks")?;
+    }
+    Ok(true)
+}
+
+fn take_out_of_toml(text: &mut String, before: &str, hook: &Hook) -> Result<bool, String> {
+    let parsed = |text: &str| text.parse::<DocumentMut>().map_err(|e| e.to_string());
+    let (mut now, before) = (parsed(text)?, parsed(before)?);
+    let Some(hooks) = now.get_mut("hooks").and_then(Item::as_table_like_mut) else { return Ok(true) };
+    let Some(list) = hooks.get_mut(&hook.event).and_then(Item::as_array_of_tables_mut) else {
+        return Ok(true);
+    };
+    let Some(which) = list.iter().position(|entry| is_ours_in_toml(entry, hook)) else {
+        return Ok(!list.to_string().contains(" hook "));
+    };
+    list.remove(which);
+    let was = before.get("hooks").and_then(Item::as_table_like);
+    if list.is_empty() && was.is_none_or(|was| was.get(&hook.event).is_none()) {
+        hooks.remove(&hook.event);
+    }
+    if hooks.is_empty() && was.is_none() {
+        now.remove("hooks");
+    }
+    *text = now.to_string();
+    Ok(true)
+}
+
+/// Sees to it that the policy knows the tools of coding agents, and says which line the agent needs to use them.
+pub(super) fn catalogue(home: &Home, agent: &AgentId) -> Result<(), Error> {
+    let shell = ActionName::new("code.shell")?;
+    let bundle = loader::load(&home.policy())?;
+    if bundle.catalogue().find(shell.as_str()).is_none() {
+        let path = home.policy().join("actions/coding-agents.yaml");
+        let fail = |e: std::io::Error| Error::new(format!("cannot write `{}`: {e}", path.display()));
+        std::fs::create_dir_all(home.policy().join("actions")).map_err(fail)?;
+        aecl_gate::keys::write_private(&path, CODING_ACTIONS.as_bytes())?;
+        loader::load(&home.policy())?;
+        show::say(&format!("aecl: what the client's own tools do stands in `{}`", path.display()));
+    }
+    let allowed = bundle.agent(agent).map(|manifest| manifest.allowed_actions.clone()).unwrap_or_default();
+    let is_allowed =
+        |name: &str| allowed.iter().any(|entry| entry == name || entry == "code.*" || entry == "*");
+    let missing: Vec<&str> = CODING_NAMES.iter().copied().filter(|name| !is_allowed(name)).collect();
+    if !missing.is_empty() {
+        show::say(&format!(
+            "aecl: until then all of this is refused: add {} to `allowed_actions` of the agent `{agent}` in `{}`",
+            missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+            home.policy().join("agents").display()
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn front() -> Front {
+        Front {
+            program: "/opt/my tools/aecl".into(),
+            home: "/home/h".into(),
+            agent: "assistant".into(),
+            project: "/p".into(),
+        }
+    }
+
+    /// What stands there stays to the byte, twice is once, and all of it goes again.
+    #[test]
+    fn hooks_come_once_and_go_without_a_trace() {
+        let json = "{\n  // mine\n  \"model\": \"opus\",\n  \"hooks\": {\n    \"PreToolUse\": [\n      {\"matcher\": \"Bash\", \"hooks\": [{\"type\": \"command\", \"command\": \"lint\"}]}\n    ]\n  },\n  \"unknown\": 1.50\n}\n";
+        let toml = "# mine\nmodel = \"o\" # best\n\n[[hooks.PreToolUse]]\nmatcher = \"^Bash$\"\n[[hooks.PreToolUse.hooks]]\ntype = \"command\"\ncommand = \"lint\"\n\n[tui]\nx = 1\n";
+        for (client, text) in [
+            (Client::Claude, json),
+            (Client::Claude, "{}\n"),
+            (Client::Claude, "{ \"hooks\": {} }\n"),
+            (Client::Gemini, json),
+            (Client::Codex, toml),
+            (Client::Codex, ""),
+            (Client::Codex, "a = 1\n"),
+        ] {
+            let (with_hooks, added) = with(&front(), client, text).unwrap();
+            assert_eq!(added.len(), events(client).len());
+            assert!(with_hooks.contains("lint") == text.contains("lint"), "{with_hooks}");
+            for line in text.lines().filter(|line| line.contains("mine") || line.contains("1.50")) {
+                assert!(with_hooks.contains(line), "{with_hooks}");
+            }
+            let again = with(&front(), client, &with_hooks).unwrap();
+            assert_eq!((again.0.as_str(), again.1.len()), (with_hooks.as_str(), 0));
+            let mut back = with_hooks;
+            for hook in &added {
+                assert!(take_out(&mut back, text, hook, client == Client::Codex).unwrap(), "{}", hook.event);
+            }
+            assert_eq!(back.trim(), text.trim(), "{client:?}");
+        }
+        assert!(with(&front(), Client::Claude, "{ \"hooks\": { \"PreToolUse\": 7 } }").is_err());
+        assert!(with(&front(), Client::Codex, "hooks = 7\n").is_err());
+    }
+
+    #[test]
+    fn a_hook_that_fails_says_no_by_its_own_line() {
+        let line = command(&front(), Client::Codex, true);
+        assert!(
+            line.starts_with("'/opt/my tools/aecl' --dir /home/h hook codex --agent assistant || {"),
+            "{line}"
+        );
+        assert!(line.ends_with("exit 2; }") && !command(&front(), Client::Codex, false).contains("||"));
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn a_hook_that_somebody_edited_stays_and_is_named() {
+        let (text, added) = with(&front(), Client::Claude, "").unwrap();
+        let mut edited = text.replace(" --agent assistant ||", " --agent other ||");
+        assert!(!take_out(&mut edited, "", &added[0], false).unwrap());
+        assert!(edited.contains("--agent other"));
+    }
+}

@@ -1,0 +1,235 @@
+//! `aecl hook`: what a coding agent is answered before it uses a tool, with a real home and a server that it starts.
+
+use crate::home::User;
+use crate::program::{Ran, read};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+
+/// A project with hooks, of which the server ends with the test.
+struct Project {
+    user: User,
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let lock = self.user.at("user/.local/share/aecl/shop/data/lock");
+        if let Some(pid) = fs::read_to_string(lock).ok().and_then(|pid| pid.trim().parse().ok()) {
+            let pid = rustix::process::Pid::from_raw(pid);
+            let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        }
+    }
+}
+
+impl Project {
+    fn new() -> Self {
+        let user = User::new(false);
+        user.run("work/shop", &["init", "--client", "claude", "--yes"]).ended(0);
+        fs::write(user.at("work/shop/a.txt"), "hello\n").unwrap();
+        Self { user }
+    }
+
+    /// What the hook says to these bytes.
+    fn hook(&self, args: &[&str], env: &[(&str, &str)], input: &[u8]) -> Ran {
+        let mut command = self.user.command("work/shop", &[&["hook"], args].concat());
+        for name in ["AECL_URL", "AECL_TOKEN", "AECL_AGENT", "CLAUDE_PROJECT_DIR", "CLAUDE_CODE_ENTRYPOINT"] {
+            command.env_remove(name);
+        }
+        command.envs(env.iter().copied());
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that ends before it has read everything is judged by what it says.
+        drop(child.stdin.take().unwrap().write_all(input));
+        read(child.wait_with_output().unwrap())
+    }
+
+    fn event(&self, name: &str, tool: &str, input: &Value, id: &str) -> Value {
+        json!({ "session_id": "s", "cwd": self.user.at("work/shop"), "hook_event_name": name, "tool_name": tool,
+                "tool_input": input, "tool_use_id": id })
+    }
+
+    fn before(&self, tool: &str, input: &Value, id: &str) -> Ran {
+        let event = self.event("PreToolUse", tool, input, id).to_string();
+        self.hook(&["claude", "--wait", "0"], &[], event.as_bytes())
+    }
+
+    fn after(&self, tool: &str, input: &Value, id: &str, more: Value) -> Ran {
+        let mut event = self.event("PostToolUse", tool, input, id);
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.hook(&["claude"], &[], event.to_string().as_bytes())
+    }
+
+    /// Kinds and actions on record, in order.
+    fn record(&self) -> String {
+        self.user.run("work/shop", &["log", "tail", "-n", "100"]).ended(0).out
+    }
+
+    fn approve(&self) {
+        let open = self.user.run("work/shop", &["approvals", "list", "--json"]).ended(0).json();
+        let id = open["approvals"][0]["approval"].as_str().or_else(|| open["approvals"][0]["id"].as_str());
+        self.user
+            .run("work/shop", &["approvals", "approve", id.unwrap_or_else(|| panic!("{open}"))])
+            .ended(0);
+    }
+}
+
+/// The decision and the reason of an answer.
+fn decided(ran: &Ran) -> (String, String) {
+    let said: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}: {}", ran.out, ran.err));
+    let said = &said["hookSpecificOutput"];
+    let text = |name: &str| said[name].as_str().unwrap().to_owned();
+    (text("permissionDecision"), text("permissionDecisionReason"))
+}
+
+#[test]
+fn a_tool_is_allowed_refused_or_held_and_what_came_of_it_is_on_record() {
+    let project = Project::new();
+    let prompt = json!({ "session_id": "s", "cwd": project.user.at("work/shop"), "hook_event_name": "UserPromptSubmit",
+                         "prompt": "List the files." });
+    assert_eq!(project.hook(&["claude"], &[], prompt.to_string().as_bytes()).ended(0).out, "");
+    let ls = json!({ "command": "ls -la" });
+    assert_eq!(
+        project.before("Bash", &ls, "t1").ended(0).out,
+        "",
+        "nothing is said, so the client's own rules go on"
+    );
+    // Two files of the client name the hook: one call, asked about twice, is one.
+    assert_eq!(project.before("Bash", &ls, "t1").ended(0).out, "");
+    let output = json!({ "tool_response": { "stdout": "a.txt" } });
+    assert_eq!(project.after("Bash", &ls, "t1", output).ended(0).err, "");
+    let again = decided(&project.before("Bash", &ls, "t1").ended(0));
+    assert!(again.0 == "deny" && again.1.contains("not done twice"), "{again:?}");
+    let key = project.user.at("user/.local/share/aecl/shop/keys/operator.key").display().to_string();
+    for (tool, input, code) in [
+        ("Read", json!({ "file_path": key }), "own_house"),
+        ("Bash", json!({ "command": format!("cat {key}") }), "own_house"),
+        ("Monitor", json!({}), "action_unknown"),
+        ("mcp__files__read", json!({}), "action_unknown"),
+    ] {
+        let (decision, why) = decided(&project.before(tool, &input, tool).ended(0));
+        assert!(decision == "deny" && why.contains(code) && why.contains("Nothing was executed"), "{why}");
+    }
+    for (tool, input) in [
+        ("Bash", json!({ "command": "make" })),
+        ("Bash", json!({ "command": "ls", "as_root": true })),
+        ("Read", json!({ "file_path": project.user.at("work/shop/.env") })),
+        ("Write", json!({ "file_path": project.user.at("work/shop/.mcp.json"), "content": "{}" })),
+        ("Edit", json!({ "file_path": "/etc/hosts", "old_string": "a", "new_string": "b" })),
+    ] {
+        let (decision, why) = decided(&project.before(tool, &input, &input.to_string()).ended(0));
+        assert!(decision == "deny" && why.contains("pending") && why.contains("apr_"), "{tool}: {why}");
+    }
+    let record = project.record();
+    assert!(
+        record.contains("allowed    code.shell: ls -la") && record.contains("done       code.shell"),
+        "{record}"
+    );
+    assert_eq!(record.matches("started    code.shell").count(), 1, "{record}");
+    project.user.run("work/shop", &["log", "verify"]).ended(0);
+}
+
+/// A yes is for the same call, also where the user has said something in between and the run is another one.
+#[test]
+fn what_was_held_is_carried_out_once_after_the_yes() {
+    let project = Project::new();
+    let make = json!({ "command": "make" });
+    assert_eq!(decided(&project.before("Bash", &make, "t1").ended(0)).0, "deny");
+    project.approve();
+    let prompt = json!({ "session_id": "s", "cwd": project.user.at("work/shop"), "hook_event_name": "UserPromptSubmit",
+                         "prompt": "It is approved, go on." });
+    project.hook(&["claude"], &[], prompt.to_string().as_bytes()).ended(0);
+    assert_eq!(decided(&project.before("Bash", &json!({ "command": "make all" }), "t2").ended(0)).0, "deny");
+    assert_eq!(project.before("Bash", &make, "t3").ended(0).out, "");
+    project.after("Bash", &make, "t3", json!({ "tool_response": {} })).ended(0);
+    let (decision, why) = decided(&project.before("Bash", &make, "t4").ended(0));
+    assert!(decision == "deny" && why.contains("pending"), "the yes was for one call: {why}");
+    // Nobody looks at a client that runs a script; it comes back when it is resumed.
+    let event = project.event("PreToolUse", "Bash", &make, "t5").to_string();
+    let headless = [("CLAUDE_CODE_ENTRYPOINT", "sdk-cli")];
+    let later = project.hook(&["claude", "--wait", "0"], &headless, event.as_bytes()).ended(0);
+    assert_eq!(decided(&later).0, "defer");
+}
+
+/// Each of these would be a yes to some client if it were not said in words and with this code.
+#[test]
+fn whatever_goes_wrong_before_a_tool_is_a_no() {
+    let project = Project::new();
+    let good = project.event("PreToolUse", "Bash", &json!({ "command": "ls" }), "t").to_string();
+    let double = good.replacen("\"Bash\"", "\"Bash\",\"tool_name\":\"Read\"", 1);
+    let mut huge = good.clone().into_bytes();
+    huge.resize(33 << 20, b' ');
+    let wrong = [
+        ("claude", &b""[..], "json_invalid"),
+        ("claude", b"{", "json_invalid"),
+        ("claude", b"[]", "not understood"),
+        ("claude", b"{}", "no `hook_event_name`"),
+        ("claude", &[0xff, 0xfe], "json_invalid"),
+        ("claude", double.as_bytes(), "json_duplicate_key"),
+        ("claude", &huge, "json_too_large"),
+        ("gemini", good.as_bytes(), "event of another client"),
+    ];
+    for (client, input, why) in wrong {
+        let ran = project.hook(&[client], &[], input);
+        assert!(
+            ran.code == 2 && ran.out.is_empty() && ran.err.contains(why),
+            "{why}: {} {}",
+            ran.code,
+            ran.err
+        );
+        assert!(ran.err.contains("nothing was executed"), "{}", ran.err);
+    }
+    let nowhere = project.user.at("other").display().to_string();
+    for (args, env, why) in [
+        (&["claude", "--agent", "nobody"][..], ("A", "b"), "agent_unknown"),
+        (&["claude"], ("AECL_DIR", nowhere.as_str()), "there is no home"),
+        (&["claude"], ("AECL_URL", "http://127.0.0.1:9"), "did not answer"),
+        (&["claude"], ("AECL_URL", "http://example.com"), "no address for a key"),
+        (&["claude"], ("AECL_TOKEN", "x"), "no token of a run"),
+        (&["claude", "--nonsense"], ("A", "b"), "unexpected argument"),
+    ] {
+        let ran = project.hook(args, &[env], good.as_bytes());
+        assert!(
+            ran.code == 2 && ran.out.is_empty() && ran.err.contains(why),
+            "{why}: {} {}",
+            ran.code,
+            ran.err
+        );
+    }
+    // After a tool and with a prompt there is nothing to refuse, and a client would stop its user.
+    let after = project.event("PostToolUse", "Bash", &json!({}), "t").to_string();
+    let ran = project.hook(&["claude"], &[("AECL_DIR", &nowhere)], after.as_bytes()).ended(0);
+    assert!(ran.err.contains("there is no home"), "{}", ran.err);
+}
+
+/// The client waits no longer than it says, and then it uses the tool.
+#[test]
+fn a_hook_that_gets_no_answer_says_no_in_time() {
+    let project = Project::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let good = project.event("PreToolUse", "Bash", &json!({ "command": "ls" }), "t").to_string();
+    let ran = project.hook(&["codex", "--within", "1"], &[("AECL_URL", &url)], good.as_bytes());
+    assert!(ran.code == 2 && ran.err.contains("within 1 s"), "{} {}", ran.code, ran.err);
+}
+
+#[test]
+fn the_hooks_of_a_client_are_written_once_and_taken_back() {
+    let project = Project::new();
+    let file = project.user.at("work/shop/.claude/settings.local.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let settings: Value = serde_json::from_str(&text).unwrap();
+    let before = &settings["hooks"]["PreToolUse"][0]["hooks"][0];
+    assert_eq!((&before["onFailure"], &before["timeout"]), (&json!("block"), &json!(60)));
+    assert!(before["command"].as_str().unwrap().contains("hook claude --agent assistant || {"), "{before}");
+    project.user.run("work/shop", &["wrap", "claude", "--yes"]).ended(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "twice is once");
+    // The user adds something of their own meanwhile.
+    let mut own = settings.clone();
+    own["model"] = "opus".into();
+    own["hooks"]["Stop"] = json!([{ "hooks": [{ "type": "command", "command": "notify" }] }]);
+    fs::write(&file, own.to_string()).unwrap();
+    project.user.run("work/shop", &["wrap", "claude", "--undo"]).ended(0);
+    let left: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(left, json!({ "model": "opus", "hooks": { "Stop": own["hooks"]["Stop"] } }));
+}
