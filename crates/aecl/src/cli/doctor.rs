@@ -1,11 +1,12 @@
 //! `aecl doctor`: is this installation sound, and how far is it on the eleven-point list that agents with
-//! write access should pass? Looks at files only and changes nothing. With `--sandbox`: what of this host
+//! write access should pass? Looks at files, and tries the hooks of coding agents; changes nothing. With `--sandbox`: what of this host
 //! holds programs, tried out.
 
 mod address;
 mod check;
 mod checklist;
 mod home;
+mod hooks;
 mod host;
 mod keeps;
 pub(super) mod reach;
@@ -68,6 +69,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     let ledger = record::look(&seen, &mut checks);
     host::look(&seen, &ledger, &mut checks);
     keeps::look(&mut checks);
+    hooks::look(&seen, &mut checks);
     let list = checklist::walk(&seen, &ledger, &checks);
     let broken = checks.iter().filter(|c| c.state == State::Broken).count();
     if common.json {

@@ -18,7 +18,7 @@ use aecl_kernel::base::id::AgentId;
 pub use clients::Client;
 use clients::Place;
 use entry::{Front, Planned};
-pub(super) use hooks::{CODING_ACTIONS, CODING_NAMES};
+pub(super) use hooks::{CODING_ACTIONS, CODING_NAMES, installed};
 use serde_json::json;
 use similar::TextDiff;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -219,7 +219,7 @@ fn project() -> std::result::Result<PathBuf, Error> {
     std::env::current_dir().map_err(|e| Error::new(format!("the current directory is gone: {e}")))
 }
 
-fn user() -> Option<PathBuf> {
+pub(super) fn user() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from).filter(|dir| dir.is_absolute())
 }
 

@@ -233,3 +233,49 @@ fn the_hooks_of_a_client_are_written_once_and_taken_back() {
     let left: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(left, json!({ "model": "opus", "hooks": { "Stop": own["hooks"]["Stop"] } }));
 }
+
+/// A hook is what it does: the line that the client runs is run, and what it answers is told.
+#[test]
+fn doctor_has_each_hook_refuse_a_canary() {
+    let project = Project::new();
+    let hooks = || {
+        let all = project.user.run("work/shop", &["doctor", "--json"]).json();
+        let found: Vec<Value> = all["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["what"] == "hooks of claude")
+            .cloned()
+            .collect();
+        assert_eq!(found.len(), 1, "{all}");
+        let text = |name: &str| found[0][name].as_str().unwrap_or_default().to_owned();
+        (text("state"), text("found"), text("todo"))
+    };
+    let (state, found, _) = hooks();
+    assert!(state == "ok" && found.starts_with("proven") && found.contains("cooperative"), "{found}");
+    let file = project.user.at("work/shop/.claude/settings.local.json");
+    let good = fs::read_to_string(&file).unwrap();
+    let change = |from: &str, to: &str| {
+        assert!(good.contains(from), "{good}");
+        fs::write(&file, good.replacen(from, to, 1)).unwrap();
+        hooks()
+    };
+    for (from, to, why, line) in [
+        ("\"onFailure\": \"block\"", "\"onFailure\": \"continue\"", "killed or too slow", "onFailure"),
+        ("\"matcher\": \"*\"", "\"matcher\": \"Write\"", "about `Write` alone", "matcher"),
+        ("\"timeout\": 60", "\"timeout\": 5", "stop waiting", "timeout"),
+    ] {
+        let (state, found, todo) = change(from, to);
+        assert!(state == "advice" && found.starts_with("cooperative") && found.contains(why), "{found}");
+        assert!(todo.contains(line), "{todo}");
+    }
+    let (state, found, _) = change(" --agent assistant ||", " --agent nobody ||");
+    assert!(
+        state == "broken" && found.starts_with("not enforcing") && found.contains("refuses everything"),
+        "{found}"
+    );
+    let command = good.split("\"command\": \"").nth(1).unwrap().split('"').next().unwrap();
+    let (state, found, todo) = change(command, &format!("true # {command}"));
+    assert!(state == "broken" && found.contains("let a canary pass"), "{found}");
+    assert!(todo.contains("aecl wrap claude"), "{todo}");
+}

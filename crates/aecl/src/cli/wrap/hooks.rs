@@ -201,6 +201,113 @@ fn is_ours_in_toml(entry: &Table, hook: &Hook) -> bool {
     first == Some(hook.command.as_str()) && commands.next().is_none()
 }
 
+/// Hook before a tool as a client's file has it, whoever wrote it, if its command is one of ours.
+#[derive(Debug)]
+pub(in crate::cli) struct Installed {
+    pub file: PathBuf,
+    pub command: String,
+    /// What keeps it from being asked, or from being believed; and the line that changes this.
+    pub lacks: Vec<(String, String)>,
+}
+
+/// The hooks of ours before a tool that a client's files have for a project.
+pub(in crate::cli) fn installed(client: Client, project: &Path, user: Option<&Path>) -> Vec<Installed> {
+    let mut files: Vec<PathBuf> = file(client, project, user).into_iter().collect();
+    let of_user = |path: &str| user.map(|user| user.join(path));
+    match client {
+        Client::Claude => {
+            files.push(project.join(".claude/settings.json"));
+            files.extend(of_user(".claude/settings.json"));
+        }
+        Client::Gemini => files.extend(of_user(".gemini/settings.json")),
+        Client::Codex | Client::Cursor | Client::Vscode => {}
+    }
+    let mut found = Vec::new();
+    for file in files {
+        let Ok(text) = crate::cli::input::text(&file, super::FILE_MAX_BYTES) else { continue };
+        let settings = match client {
+            Client::Codex => text.parse::<DocumentMut>().ok().map(|document| of_toml(document.as_table())),
+            _ => json::whole(&text).ok().and_then(|span| json::read(&text, &span)),
+        };
+        found.extend(settings.iter().flat_map(|settings| in_settings(client, &file, settings)));
+    }
+    found
+}
+
+fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> {
+    let Some(event) = events(client).first() else { return Vec::new() };
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for entry in list(settings.pointer(&format!("/hooks/{event}"))) {
+        let matcher = entry.get("matcher").and_then(Value::as_str).unwrap_or("*").to_owned();
+        for hook in list(entry.get("hooks")) {
+            let command = hook.get("command").and_then(Value::as_str).unwrap_or_default();
+            if !command.contains(&format!(" hook {} ", client.name())) {
+                continue;
+            }
+            let mut lacks = Vec::new();
+            let mut lack = |what: String, todo: &str| lacks.push((what, todo.to_owned()));
+            if !matches!(matcher.as_str(), "" | "*" | ".*") {
+                lack(format!("it is asked about `{matcher}` alone"), r#"`"matcher": "*"`"#);
+            }
+            let unit = if client == Client::Gemini { 1000 } else { 1 };
+            let timeout = hook.get("timeout").and_then(Value::as_u64).map(|timeout| timeout / unit);
+            if timeout.is_none_or(|timeout| timeout < u64::from(TIMEOUT_S)) {
+                let time = if client == Client::Gemini { "60000" } else { "60" };
+                lack(
+                    "the client may stop waiting before it answers, and use the tool".into(),
+                    &format!("`timeout`: {time}"),
+                );
+            }
+            let blocks = hook.get("onFailure").and_then(Value::as_str) == Some("block");
+            if !command.contains("exit 2") && !(client == Client::Claude && blocks) {
+                lack(
+                    "where it cannot run, the tool is used".into(),
+                    "end the command with `|| { echo AECL is not there >&2; exit 2; }`",
+                );
+            }
+            if client == Client::Claude && !blocks {
+                lack("where it is killed or too slow, the tool is used".into(), r#"`"onFailure": "block"`"#);
+            }
+            if settings.get("disableAllHooks") == Some(&Value::Bool(true)) {
+                lack("`disableAllHooks` is set".into(), "take `disableAllHooks` out");
+            }
+            let is_trusted = settings
+                .pointer("/hooks/state")
+                .is_some_and(|state| state.to_string().contains("trusted_hash"));
+            if client == Client::Codex && !is_trusted {
+                lack(
+                    "Codex passes over hooks that nobody has trusted, and says nothing".into(),
+                    "type `/hooks` in Codex and trust it",
+                );
+            }
+            found.push(Installed { file: file.to_owned(), command: command.to_owned(), lacks });
+        }
+    }
+    found
+}
+
+/// A table as JSON, as far as hooks need it.
+fn of_toml(table: &Table) -> Value {
+    fn of(item: &Item) -> Value {
+        match item {
+            Item::Table(table) => of_toml(table),
+            Item::ArrayOfTables(tables) => tables.iter().map(of_toml).collect(),
+            Item::Value(toml_edit::Value::String(text)) => text.value().as_str().into(),
+            Item::Value(toml_edit::Value::Integer(number)) => (*number.value()).into(),
+            Item::Value(toml_edit::Value::Boolean(flag)) => (*flag.value()).into(),
+            Item::Value(toml_edit::Value::InlineTable(table)) => of_toml(&table.clone().into_table()),
+            Item::Value(toml_edit::Value::Array(items)) => {
+                items.iter().map(|item| of(&Item::Value(item.clone()))).collect()
+            }
+            Item::None | Item::Value(toml_edit::Value::Float(_) | toml_edit::Value::Datetime(_)) => {
+                Value::Null
+            }
+        }
+    }
+    table.iter().map(|(name, item)| (name.to_owned(), of(item))).collect::<serde_json::Map<_, _>>().into()
+}
+
 /// Takes a hook of ours out of a file; what it made necessary goes with it, if it is empty and was not there before. False if
 /// it is not there any more as it was.
 pub(super) fn take_out(text: &mut String, before: &str, hook: &Hook, is_toml: bool) -> Result<bool, String> {
