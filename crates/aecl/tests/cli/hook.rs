@@ -279,3 +279,43 @@ fn doctor_has_each_hook_refuse_a_canary() {
     assert!(state == "broken" && found.contains("let a canary pass"), "{found}");
     assert!(todo.contains("aecl wrap claude"), "{todo}");
 }
+
+/// The blocks of the guides are what they say.
+#[test]
+fn the_quickstarts_of_the_guides_work() {
+    for (guide, client) in [("claude-code", "claude"), ("codex", "codex"), ("gemini-cli", "gemini")] {
+        let path = format!("{}/../../docs/guides/{guide}.md", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(path).unwrap();
+        let blocks = |kind: &str| {
+            let found = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix(kind));
+            found.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let project = Project { user: User::new(false) };
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_aecl")).parent().unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", &blocks("sh\n").join("\n")]).current_dir(project.user.at("work/shop"));
+        shell.env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()));
+        for name in [
+            "AECL_KEY",
+            "AECL_DIR",
+            "AECL_URL",
+            "AECL_TOKEN",
+            "XDG_DATA_HOME",
+            "XDG_STATE_HOME",
+            "CODEX_HOME",
+        ] {
+            shell.env_remove(name);
+        }
+        let ran = read(shell.env("HOME", project.user.at("user")).output().unwrap()).ended(0);
+        for line in blocks("text\n").iter().flat_map(|block| block.lines()) {
+            assert!(ran.out.contains(line), "{line}: {}\n{}", ran.out, ran.err);
+        }
+        let written = [
+            "work/shop/.claude/settings.local.json",
+            "user/.codex/config.toml",
+            "work/shop/.gemini/settings.json",
+        ];
+        let hooks = written.iter().filter_map(|path| fs::read_to_string(project.user.at(path)).ok());
+        assert!(hooks.collect::<String>().contains(&format!(" hook {client} ")), "{}", ran.err);
+    }
+}
