@@ -168,6 +168,17 @@ fn a_tool_is_the_same_action_whichever_client_uses_it() {
     for (client, tool) in [(Claude, "Bash"), (Codex, "Bash"), (Gemini, "run_shell_command")] {
         assert_eq!(of(client, tool, plain.clone()), shell(json!({})), "{client:?}");
     }
+    // A file that is asked about as a file is asked about in a shell.
+    for (line, place) in [
+        ("cat .env", "secret"),
+        ("head -n 1 src/../.env.local", "secret"),
+        ("git show HEAD:deploy/id_rsa", "secret"),
+        ("grep --file=server.pem x a", "secret"),
+        ("cat a.rs; ls /home/me/.ssh", "secret"),
+        ("cat .env.example Cargo.toml", "project"),
+    ] {
+        assert_eq!(of(Claude, "Bash", json!({ "command": line })).unwrap().1["place"], place, "{line}");
+    }
     let odd = json!({ "command": "ls", "run_in_background": true, "dangerouslyDisableSandbox": false, "as_root": true });
     assert_eq!(of(Claude, "Bash", odd), shell(json!({ "background": true, "more": { "as_root": true } })));
     // Two parameters for one thing: nobody knows which one the client takes.

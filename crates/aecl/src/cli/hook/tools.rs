@@ -7,6 +7,7 @@
 use super::dialect::Dialect;
 use super::event::Call;
 use super::whereabouts::{self, Whereabouts};
+use aecl_kernel::read::code_arguments::shell;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -31,6 +32,9 @@ enum Tool {
     /// Something within the client alone.
     Internal,
 }
+
+/// Most words of a command line that are looked at; a longer one says nothing about the rest.
+const WORDS_MAX: usize = 1_024;
 
 /// Parameter of a tool: its name there, and here; those without a name here say how much is shown, and nothing else.
 type Parameter = (&'static str, &'static str);
@@ -246,7 +250,16 @@ pub(super) fn proposal(client: Dialect, call: &Call, cwd: &Path, project: &Path)
     }
     if tool == Tool::Shell {
         let directory = arguments.get("directory").and_then(Value::as_str).unwrap_or_default();
-        let (directory, place) = whereabouts::of(directory, cwd, project);
+        let (directory, mut place) = whereabouts::of(directory, cwd, project);
+        // What looks at keys is no better for being a program.
+        let line = shell::read(arguments.get("command").unwrap_or(&Value::Null));
+        let words = line.commands.iter().flat_map(|command| &command.arguments);
+        let parts = words.flat_map(|word| word.split(['=', ':', ',']).chain([word.as_str()]));
+        for part in parts.take(WORDS_MAX) {
+            if whereabouts::of(part, Path::new(&directory), project).1 == Whereabouts::Secret {
+                place = Whereabouts::Secret;
+            }
+        }
         arguments.insert("directory".into(), directory.into());
         arguments.insert("place".into(), place.name().into());
     }
