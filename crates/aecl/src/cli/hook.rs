@@ -100,6 +100,7 @@ fn answer(
     let walk = Walk {
         client: args.client,
         server: Server::find(common, set("AECL_URL").as_deref())?,
+        home: common.dir.clone(),
         agent: args.agent.clone(),
         token: set("AECL_TOKEN"),
         wait: Duration::from_secs(args.wait.min(args.within.saturating_sub(5))),

@@ -80,11 +80,11 @@ pub(super) fn servers(client: Client) -> std::result::Result<Vec<String>, Error>
 
 /// Whether every server of this name that a client's files have is started with AECL in front of it. What cannot be read
 /// is not.
-pub(super) fn is_in_front(client: Client, server: &str, project: &Path, agent: &str) -> bool {
+pub(super) fn is_in_front(client: Client, server: &str, project: &Path, home: &Path) -> bool {
     let front = Front {
         program: std::env::current_exe().map_or_else(|_| "aecl".into(), |p| p.display().to_string()),
-        home: String::new(),
-        agent: agent.to_owned(),
+        home: home.canonicalize().unwrap_or_default().display().to_string(),
+        agent: String::new(),
         project: project.to_owned(),
     };
     let mut found = false;

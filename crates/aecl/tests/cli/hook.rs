@@ -213,6 +213,32 @@ fn a_hook_that_gets_no_answer_says_no_in_time() {
     assert!(ran.code == 2 && ran.err.contains("within 1 s"), "{} {}", ran.code, ran.err);
 }
 
+/// A home that is elsewhere is as good: what passes its gateway is left to it, and nothing else is.
+#[test]
+fn a_server_behind_the_gateway_is_left_to_it() {
+    let user = User::new(false);
+    let (home, cwd) = (user.at("user/elsewhere").display().to_string(), user.at("work/shop"));
+    fs::write(cwd.join(".mcp.json"), r#"{"mcpServers": {"files": {"command": "true", "args": []}}}"#)
+        .unwrap();
+    user.run("work/shop", &["--dir", &home, "init", "--client", "claude", "--yes"]).ended(0);
+    let project = Project { user };
+    let asked = |server: &str| {
+        let event =
+            project.event("PreToolUse", &format!("mcp__{server}__read"), &json!({}), server).to_string();
+        project.hook(&["claude", "--wait", "0"], &[("AECL_DIR", &home)], event.as_bytes()).ended(0)
+    };
+    assert_eq!(asked("files").out, "", "the gateway asks");
+    assert!(decided(&asked("other")).1.contains("action_unknown"));
+    // Another file of the client that names the same server otherwise may be the one that counts.
+    let own = json!({ "mcpServers": { "files": { "command": "npx", "args": ["server"] } } });
+    fs::write(project.user.at("user/.claude.json"), own.to_string()).unwrap();
+    assert!(decided(&asked("files")).1.contains("action_unknown"));
+    project.user.run("work/shop", &["--dir", &home, "log", "verify"]).ended(0);
+    let lock = fs::read_to_string(format!("{home}/data/lock")).unwrap();
+    let pid = rustix::process::Pid::from_raw(lock.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
 #[test]
 fn the_hooks_of_a_client_are_written_once_and_taken_back() {
     let project = Project::new();

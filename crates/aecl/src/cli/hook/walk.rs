@@ -24,6 +24,8 @@ const AGAIN_S: u64 = 60;
 pub(super) struct Walk {
     pub client: Dialect,
     pub server: Server,
+    /// The home that is meant, with which the gateway may stand in front of servers.
+    pub home: PathBuf,
     pub agent: String,
     /// The run's token, where the run is somebody else's.
     pub token: Option<String>,
@@ -63,7 +65,7 @@ impl Walk {
     fn before(&self, session: &Session, event: &Event, call: &Call) -> Result<Answer, Error> {
         let about = self.about(session, event)?;
         if let Some((server, _)) = &call.mcp
-            && wrap::is_in_front(self.client.client(), server, &about.project, &self.agent)
+            && wrap::is_in_front(self.client.client(), server, &about.project, &self.home)
         {
             // The gateway asks about it.
             return Ok(Answer::Pass);
