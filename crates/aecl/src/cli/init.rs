@@ -172,6 +172,12 @@ fn tell(written: &Written, next: &next::Steps, aecl: &str, url: &str) {
     step("approvals watch", "tells what waits for you, as it comes");
     step("log tail -f", "what the agents do");
     step("policy show", "what an agent may do");
+    for (client, what) in wrap::found() {
+        let what = format!(
+            "puts AECL in front of {what}: its servers, and its own tools; shows what changes and asks"
+        );
+        step(&format!("wrap {}", client.name()), &what);
+    }
     step("serve", &format!("the HTTP API and the approval pages at {}", show::inert_line(url)));
     step("doctor", "what is still missing");
     page.print();

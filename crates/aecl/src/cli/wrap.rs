@@ -103,6 +103,17 @@ pub(super) fn is_in_front(client: Client, server: &str, project: &Path, home: &P
     found
 }
 
+/// Coding agents that this user has used, and what they are called.
+pub(super) fn found() -> Vec<(Client, &'static str)> {
+    let all = [
+        (Client::Claude, ".claude", "Claude Code"),
+        (Client::Codex, ".codex", "Codex CLI"),
+        (Client::Gemini, ".gemini", "Gemini CLI"),
+    ];
+    let is_here = |dir: &str| user().is_some_and(|user| user.join(dir).is_dir());
+    all.into_iter().filter(|(_, dir, _)| is_here(dir)).map(|(client, _, name)| (client, name)).collect()
+}
+
 /// Puts AECL in front of a client's servers.
 pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentId, yes: bool) -> Result {
     let front = front(real(home)?.display().to_string(), agent.to_string())?;

@@ -213,6 +213,16 @@ fn a_hook_that_gets_no_answer_says_no_in_time() {
     assert!(ran.code == 2 && ran.err.contains("within 1 s"), "{} {}", ran.code, ran.err);
 }
 
+/// Nobody has to know that there are hooks: `aecl init` says for which clients that it finds.
+#[test]
+fn init_names_the_coding_agents_that_it_finds() {
+    let user = User::new(false);
+    fs::create_dir_all(user.at("user/.codex")).unwrap();
+    let said = user.run("work/shop", &["init"]).ended(0).out;
+    assert!(said.contains("wrap codex") && said.contains("its own tools"), "{said}");
+    assert!(!said.contains("wrap claude") && !said.contains("wrap gemini"), "{said}");
+}
+
 /// A home that is elsewhere is as good: what passes its gateway is left to it, and nothing else is.
 #[test]
 fn a_server_behind_the_gateway_is_left_to_it() {
