@@ -213,6 +213,51 @@ fn a_hook_that_gets_no_answer_says_no_in_time() {
     assert!(ran.code == 2 && ran.err.contains("within 1 s"), "{} {}", ran.code, ran.err);
 }
 
+/// Clients use several tools at once, and each hook is a process of its own.
+#[test]
+fn tools_that_are_used_at_once_are_of_one_run() {
+    let project = Project::new();
+    std::thread::scope(|scope| {
+        let hook =
+            |n: usize| project.before("Bash", &json!({ "command": format!("ls {n}") }), &n.to_string());
+        let all: Vec<_> = (0..8).map(|n| scope.spawn(move || hook(n))).collect();
+        for one in all {
+            assert_eq!(one.join().unwrap().ended(0).out, "");
+        }
+    });
+    let record = project.record();
+    assert_eq!(record.matches("opened for assistant").count(), 1, "{record}");
+    assert_eq!(record.matches("allowed    code.shell").count(), 8, "{record}");
+}
+
+/// A server that others share is asked over HTTP, with a key or in a run that somebody has opened.
+#[test]
+fn a_shared_server_is_asked_with_a_key_and_not_without() {
+    let project = Project::new();
+    let (_, why) = decided(&project.before("Bash", &json!({ "command": "make" }), "t1").ended(0));
+    let url = why.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let url = format!("http://{url}");
+    let key = fs::read_to_string(project.user.at("user/.local/share/aecl/shop/keys/operator.key")).unwrap();
+    let asked = |session: &str, env: &[(&str, &str)]| {
+        let mut ls = project.event("PreToolUse", "Bash", &json!({ "command": "ls" }), session);
+        ls["session_id"] = session.into();
+        project.hook(&["claude", "--wait", "0"], env, ls.to_string().as_bytes())
+    };
+    assert_eq!(asked("one", &[("AECL_URL", &url), ("AECL_KEY", key.trim())]).ended(0).out, "");
+    let without = asked("two", &[("AECL_URL", &url)]);
+    assert!(without.code == 2 && without.err.contains("token_invalid"), "{}", without.err);
+    // The token of a run that lives: the one that the first call has left with this user.
+    let sessions = project.user.at("user/.local/state/aecl/hooks");
+    let files = fs::read_dir(sessions).unwrap().flat_map(|dir| fs::read_dir(dir.unwrap().path()).unwrap());
+    let held = files
+        .map(|file| file.unwrap().path())
+        .find(|path| path.display().to_string().contains("/run-"))
+        .unwrap();
+    let held: Value = serde_json::from_slice(&fs::read(held).unwrap()).unwrap();
+    let token = held["token"].as_str().unwrap();
+    assert_eq!(asked("three", &[("AECL_URL", &url), ("AECL_TOKEN", token)]).ended(0).out, "");
+}
+
 /// Nobody has to know that there are hooks: `aecl init` says for which clients that it finds.
 #[test]
 fn init_names_the_coding_agents_that_it_finds() {

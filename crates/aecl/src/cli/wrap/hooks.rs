@@ -260,7 +260,8 @@ fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> 
                 );
             }
             let blocks = hook.get("onFailure").and_then(Value::as_str) == Some("block");
-            if !command.contains("exit 2") && !(client == Client::Claude && blocks) {
+            let says_no = command.contains("exit 2") || client == Client::Claude && blocks;
+            if !says_no {
                 lack(
                     "where it cannot run, the tool is used".into(),
                     "end the command with `|| { echo AECL is not there >&2; exit 2; }`",
