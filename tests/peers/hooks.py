@@ -216,21 +216,38 @@ def hooks_of(agent):
     return found
 
 
+def end_server(agent):
+    """Ends the server of a home."""
+    lock = agent.home / "data/lock"
+    process = int(lock.read_text())
+    os.kill(process, signal.SIGTERM)
+    while pathlib.Path(f"/proc/{process}").exists():
+        time.sleep(0.05)
+
+
 def killing(agent):
-    """Address of a server that never answers, and has whoever asks it killed."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    """Takes the place of a home's server: never answers, and has whoever asks it killed."""
+    end_server(agent)
+    path = agent.home / "data/aecl.sock"
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
     killed = []
 
     def serve():
         while True:
-            connection, _ = listener.accept()
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
             for process in hooks_of(agent):
                 os.kill(process, signal.SIGKILL)
                 killed.append(process)
             connection.close()
 
     threading.Thread(target=serve, daemon=True).start()
-    return f"http://127.0.0.1:{listener.getsockname()[1]}", killed
+    return listener, killed
 
 
 def walk(agent):
@@ -266,11 +283,17 @@ def walk(agent):
         check(f"{name}: a no while the hook waits is told", "use the other file" in told and not there("no"), told)
         agent.wait(0)
 
-        url, killed = killing(agent)
-        told = agent.run(agent.shell("touch no"), AECL_URL=url)
+        # Nobody else begins to serve the home meanwhile, as the gateway of an MCP server would.
+        config = (agent.home / "aecl.yaml").read_text()
+        (agent.home / "aecl.yaml").write_text("listen: [")
+        listener, killed = killing(agent)
+        told = agent.run(agent.shell("touch no"))
         check(f"{name}: a hook that is killed is a no", killed and not there("no"), told)
-        told = agent.run(agent.shell("touch no"), AECL_URL="http://127.0.0.1:9")
-        check(f"{name}: without a server nothing runs", "AECL" in told and not there("no"), told)
+        listener.close()
+        (agent.home / "data/aecl.sock").unlink()
+        told = agent.run(agent.shell("touch no"))
+        check(f"{name}: where no server starts nothing runs", "AECL" in told and not there("no"), told)
+        (agent.home / "aecl.yaml").write_text(config)
 
         before = len([1 for line in agent.lines().splitlines() if "files." in line and "allowed" in line])
         told = agent.run(agent.mcp("read_text_file", {"path": str(agent.project / "a.txt")}))

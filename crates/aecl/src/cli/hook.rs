@@ -40,8 +40,8 @@ Examples:
 
 It reads one event of the client on standard input and answers on standard output: nothing where nothing speaks against the \
 call, a refusal in the client's dialect otherwise. Whatever goes wrong before a call is exit code 2 with a reason, which \
-refuses it. The server is the one of the home, which is started if nobody serves it; AECL_URL with AECL_KEY (of an \
-orchestrator) or AECL_TOKEN (of a run) names another one.")]
+refuses it. The server is the one of the home, which is started if nobody serves it. Where the line has no `--dir`, AECL_URL \
+with AECL_KEY (of an orchestrator) or AECL_TOKEN (of a run) names another one.")]
 pub struct Args {
     /// Which client.
     #[arg(value_enum)]
@@ -97,12 +97,15 @@ fn answer(
             .hint("is this the hook of another client, or a version that AECL does not know?")
     })?;
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // What a project says of the environment of its tools reaches this process: where the line names the home, no
+    // variable leads it to another server or run.
+    let instead = |name: &str| set(name).filter(|_| !names_home(std::env::args()));
     let walk = Walk {
         client: args.client,
-        server: Server::find(common, set("AECL_URL").as_deref())?,
+        server: Server::find(common, instead("AECL_URL").as_deref())?,
         home: common.dir.clone(),
         agent: args.agent.clone(),
-        token: set("AECL_TOKEN"),
+        token: instead("AECL_TOKEN"),
         wait: Duration::from_secs(args.wait.min(args.within.saturating_sub(5))),
     };
     let answer = walk.take(&event)?;
@@ -113,6 +116,11 @@ fn answer(
         None if guards && event.kind != event::Kind::Other => Err(Error::new("nobody has judged it")),
         None => Ok(None),
     }
+}
+
+/// Whether the words of a command line themselves say which home it is.
+fn names_home(mut words: impl Iterator<Item = String>) -> bool {
+    words.any(|word| word == "--dir" || word.starts_with("--dir="))
 }
 
 /// The event on standard input, of which no part has two meanings.

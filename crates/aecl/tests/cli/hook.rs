@@ -244,6 +244,13 @@ fn a_shared_server_is_asked_with_a_key_and_not_without() {
         project.hook(&["claude", "--wait", "0"], env, ls.to_string().as_bytes())
     };
     assert_eq!(asked("one", &[("AECL_URL", &url), ("AECL_KEY", key.trim())]).ended(0).out, "");
+    // A project may set variables for its tools. A line that names its home is led nowhere else by one.
+    let home = project.user.at("user/.local/share/aecl/shop").display().to_string();
+    for env in [("AECL_URL", "http://127.0.0.1:9"), ("AECL_TOKEN", "x"), ("AECL_DIR", "/nowhere")] {
+        let ls = project.event("PreToolUse", "Bash", &json!({ "command": "ls" }), env.0).to_string();
+        let ran = project.hook(&["claude", "--dir", &home], &[env], ls.as_bytes()).ended(0);
+        assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""), "{env:?}");
+    }
     let without = asked("two", &[("AECL_URL", &url)]);
     assert!(without.code == 2 && without.err.contains("token_invalid"), "{}", without.err);
     // The token of a run that lives: the one that the first call has left with this user.
