@@ -95,7 +95,9 @@ fn a_tool_is_allowed_refused_or_held_and_what_came_of_it_is_on_record() {
         "nothing is said, so the client's own rules go on"
     );
     // Two files of the client name the hook: one call, asked about twice, is one.
-    assert_eq!(project.before("Bash", &ls, "t1").ended(0).out, "");
+    let patient = project.event("PreToolUse", "Bash", &ls, "t1").to_string();
+    let again = project.hook(&["claude", "--wait", "70", "--within", "90"], &[], patient.as_bytes());
+    assert_eq!(again.ended(0).out, "", "and it does not wait for its own end");
     let output = json!({ "tool_response": { "stdout": "a.txt" } });
     assert_eq!(project.after("Bash", &ls, "t1", output).ended(0).err, "");
     let again = decided(&project.before("Bash", &ls, "t1").ended(0));

@@ -75,7 +75,12 @@ impl Walk {
         let (name, what) = (name(call), what(&proposal));
         for again in [false, true] {
             let run = self.run(session, event, &what)?;
-            let reply = self.propose(session, &run, &proposal, call)?;
+            let key = key(self.client, call)?;
+            // At first nobody is waited for: a call that was begun already would wait for its own end.
+            let mut reply = self.propose(session, &run, &proposal, &key, Duration::ZERO)?;
+            if reply.text("state") == "pending" && !self.wait.is_zero() {
+                reply = self.propose(session, &run, &proposal, &key, self.wait)?;
+            }
             // The run has had its time, or its record is not there any more: the session goes on in another one.
             let is_over = matches!(reply.text("code"), "run_expired" | "run_unknown");
             if is_over && !again && self.token.is_none() {
@@ -157,11 +162,12 @@ impl Walk {
         session: &Session,
         run: &str,
         proposal: &Proposal,
-        call: &Call,
+        key: &str,
+        wait: Duration,
     ) -> Result<Reply, Error> {
         let body = json!({
             "action": proposal.action, "arguments": proposal.arguments, "mode": "authorize",
-            "idempotency_key": key(self.client, call)?, "wait_s": self.wait.as_secs(),
+            "idempotency_key": key, "wait_s": wait.as_secs(),
         });
         for renew in [false, true] {
             let token = match self.token(session, run, renew) {
@@ -174,7 +180,7 @@ impl Walk {
                 }
                 Err(error) => return Err(error),
             };
-            let reply = self.server.post("/v1/actions", Some(&token), &body, self.wait)?;
+            let reply = self.server.post("/v1/actions", Some(&token), &body, wait)?;
             if reply.text("code") != "token_expired" || renew || self.token.is_some() {
                 return Ok(reply);
             }
@@ -220,13 +226,7 @@ impl Walk {
                 )))
             }
             // Two files of the client name this hook, and both are asked about one call.
-            (202, "started")
-                if session.begun(name)?.is_some_and(|begun| {
-                    begun.action == action && now_s().saturating_sub(begun.at) < AGAIN_S
-                }) =>
-            {
-                Ok(Answer::Pass)
-            }
+            (202, "started") if Self::is_begun(session, name, action)? => Ok(Answer::Pass),
             (202, "started") | (200, "done" | "failed" | "unknown") => Ok(Answer::Deny(format!(
                 "AECL: this very call was begun before ({action}, {state}). It is not done twice. Look at what it did."
             ))),
@@ -235,6 +235,17 @@ impl Walk {
                 reply.status
             ))),
         }
+    }
+
+    /// Whether another hook was given leave for this very call just now. It may be about to write that down.
+    fn is_begun(session: &Session, name: &Digest, action: &str) -> Result<bool, Error> {
+        for _ in 0..20 {
+            if let Some(begun) = session.begun(name)? {
+                return Ok(begun.action == action && now_s().saturating_sub(begun.at) < AGAIN_S);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(false)
     }
 
     fn after(&self, session: &Session, call: &Call, ending: &Ending) -> Result<(), Error> {
