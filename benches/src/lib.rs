@@ -218,6 +218,7 @@ pub async fn client(
             may_have_acted: false,
             labels: Labels::default(),
             trusted: Vec::new(),
+            issued: Vec::new(),
             latency_ms: 12,
             sandbox: "none".into(),
             traffic: None,

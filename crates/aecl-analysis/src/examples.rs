@@ -73,6 +73,7 @@ pub(super) fn situation(example: &Example) -> Result<AssumedSituation, BadId> {
         // What a host lacks is no matter of policy.
         cages: HostIsolation::every(),
         resources: resources(example),
+        completes: example.completes,
         at: example.at.unwrap_or(Timestamp(1_767_225_600_000)),
     })
 }

@@ -26,11 +26,12 @@ pub struct Lint {
 }
 
 /// Every lint: its name, whether it probably is a mistake, and what it finds.
-pub const LINTS: [(&str, bool, &str); 17] = [
+pub const LINTS: [(&str, bool, &str); 18] = [
     ("allowed_and_blocked", true, "an action in both lists; the block wins"),
     ("dead_rule", true, "a rule that no agent and action of the bundle can reach"),
     ("doubtful", true, "what Cedar or the loader says besides"),
     ("idle_budget", true, "a budget in a unit that nothing is counted in"),
+    ("idle_completion", true, "an action that completes another and asks every time all the same"),
     ("no_compensation", true, "a change that names no way back, so that it always waits for a person"),
     ("no_example", false, "an agent without an example, so that nothing notices a change of its rights"),
     (
@@ -220,6 +221,8 @@ fn of_warning(problem: &BundleProblem) -> &'static str {
         "wildcard"
     } else if has("is unreachable") {
         "unreachable_context_rule"
+    } else if has("`completes`: ") {
+        "idle_completion"
     } else if has("names no compensation") {
         "no_compensation"
     } else if has("which the catalogue does not have") {

@@ -192,6 +192,7 @@ impl Stated<'_> {
                 steps: steps.iter().map(asked).collect(),
                 proposed: self.midway.as_ref().map(|midway| midway.plan.digest(&principal.run)),
             }),
+            completed_by: Vec::new(),
             expires_at,
         })
     }

@@ -138,6 +138,7 @@ fn task_of(situation: &AssumedSituation) -> String {
     let mut task = situation.clone();
     task.action.clear();
     task.arguments.clear();
+    task.completes = None;
     task.labels = Default::default();
     format!("{task:?}")
 }

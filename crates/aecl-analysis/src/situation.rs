@@ -4,22 +4,29 @@
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::{Evidence, ResourceReading};
 use aecl_kernel::base::id::{
-    ActionId, AgentId, ApprovalId, BadId, Environment, ProjectId, RunId, TenantId, UserId,
+    ActionId, AgentId, ApprovalId, BadId, Environment, PersonId, ProjectId, RunId, TenantId, UserId,
 };
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::approvers::approvers_of;
 use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
+use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::define::resource::SELF;
 use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::example::BegunAs;
 use aecl_kernel::provenance::labels::Labels;
-use aecl_kernel::provenance::proof::Provenance;
+use aecl_kernel::provenance::proof::{Provenance, leaves};
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::PlanProgress;
 use aecl_kernel::read::resource;
-use aecl_kernel::record::facts::{EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys};
+use aecl_kernel::record::approval::{CompletedBy, Vote};
+use aecl_kernel::record::begun::{Beginning, Beginnings};
+use aecl_kernel::record::facts::{
+    ActionState, BegunCall, EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys,
+};
 use aecl_kernel::record::goal::Goal;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +58,8 @@ pub struct AssumedSituation {
     pub cages: HostIsolation,
     /// What the things are like that it is about: attributes, by `resource` and the names of what is related.
     pub resources: BTreeMap<String, Map<String, Value>>,
+    /// What stands behind the call that it completes, if there is one.
+    pub completes: Option<BegunAs>,
     /// When.
     pub at: Timestamp,
 }
@@ -133,6 +142,7 @@ impl AssumedSituation {
             facts.provenance = Provenance::as_if_asked_for(&action);
         }
         facts.provenance = (suppose.provenance)(&action, facts.provenance.take());
+        facts.begun = self.completes.map(|begun| self.begun(begun, &action, bundle)).transpose()?;
         let fresh =
             NewIds { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
         let mut evidence = self.evidence(&action);
@@ -164,6 +174,35 @@ impl AssumedSituation {
         readings.into_iter().map(Evidence::read).collect()
     }
 
+    /// A call that was done and left as it was, with the same texts, by whoever may agree to this one.
+    fn begun(&self, begun: BegunAs, action: &Action, bundle: &Bundle) -> Result<BegunCall, BadId> {
+        let typed = action.typed.as_deref().filter(|_| action.problems.is_empty());
+        let texts = typed.into_iter().flat_map(|typed| leaves(action, typed));
+        let texts = texts.filter(|leaf| leaf.argument.class == Class::Content);
+        let itself = typed.map(|typed| {
+            let (action, definition) = (typed.manifest.name.clone(), typed.digest);
+            CompletedBy { action, definition }
+        });
+        let beginning = match begun {
+            BegunAs::Asked => Beginning::Asked,
+            BegunAs::Agreed => Beginning::Agreed { shown: itself.into_iter().collect() },
+        };
+        let groups = approvers_of(bundle, &self.agent).groups;
+        let person = PersonId::new("somebody")?;
+        let (yes, at, reason) = (true, self.at, String::new());
+        Ok(BegunCall {
+            action: ActionId::new("act_begun")?,
+            flaw: None,
+            state: ActionState::Done,
+            undone: false,
+            beginning: Some(beginning),
+            completed: None,
+            touched: None,
+            same: texts.map(|leaf| leaf.pointer).collect(),
+            votes: vec![Vote { person, groups, yes, at, reason, endorse: false, confirmed: false }],
+        })
+    }
+
     fn run(&self, principal: Principal, expires_at: Timestamp) -> RunFact {
         RunFact {
             principal,
@@ -187,6 +226,7 @@ impl AssumedSituation {
             trusted_bytes: 0,
             barred: BTreeSet::new(),
             endorsers: BTreeMap::new(),
+            beginnings: Beginnings::default(),
         }
     }
 }

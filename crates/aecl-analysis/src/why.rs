@@ -54,6 +54,9 @@ pub struct Why {
     pub when: Option<String>,
     /// The arguments that were tried.
     pub arguments: Value,
+    /// The action whose calls it completes: one that was asked for or agreed to takes away what is asked about its id and its goal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completes: Option<ActionName>,
     /// The situations, each with what speaks there and in none before.
     pub situations: Vec<SituationReasons>,
     /// What still speaks in the first situation when the first line of each of its reasons stands there together.
@@ -172,6 +175,7 @@ impl Tries<'_> {
             action: entry.manifest.name.clone(),
             when: variant.when.clone(),
             arguments: moments.first().map_or(Value::Null, Moment::arguments),
+            completes: variant.manifest.completes.as_ref().map(|rule| rule.action.clone()),
             situations: Vec::new(),
             together: Vec::new(),
             limits: Vec::new(),

@@ -96,6 +96,7 @@ fn asked(agent: &str, action: &str) -> Inquiry {
         goal: None,
         cages: HostIsolation::every(),
         resources: BTreeMap::new(),
+        completes: None,
         at: Timestamp(1_767_225_600_000),
     };
     Inquiry { situation, arguments_given: false }

@@ -6,8 +6,11 @@ use aecl_executor::Outcome;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::catalogue::{OutputDeclaration, TypedAction};
+use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest, reads_goal};
+use aecl_kernel::provenance::issued::{IssuedValue, issued};
 use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::Action;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_ledger::{Conclusion, Receipt};
 use serde_json::Value;
@@ -15,6 +18,17 @@ use serde_json::Value;
 /// What an output may carry that nobody here has read.
 pub(crate) fn worst(typed: Option<&TypedAction>) -> Labels {
     typed.map_or_else(|| Labels::of(&OutputDeclaration::default()), at_worst)
+}
+
+/// What a call has issued that another may complete, as the policy says.
+pub(crate) fn issued_by(action: &Action, bundle: &Bundle, outcome: &Outcome) -> Vec<IssuedValue> {
+    let (OutcomeKind::Done, Some(output), Some(typed)) = (outcome.kind, &outcome.output, &action.typed)
+    else {
+        return Vec::new();
+    };
+    let completers = bundle.catalogue().completers(&action.name).iter();
+    let fields = completers.map(|completer| completer.issued.as_str()).collect();
+    issued(action, typed, &fields, output)
 }
 
 impl Gate {
@@ -34,7 +48,7 @@ impl Gate {
         let mut taken = self.label_output(same.map(AsRef::as_ref), &fact.run, &outcome, None).await?;
         // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
         taken.trusted.clear();
-        self.conclude_with(id, outcome, taken, since, resolved_by).await
+        self.conclude_with(id, outcome, (taken, Vec::new()), since, resolved_by).await
     }
 
     /// What an outcome carries into its run. `arguments`: of the call, where it was made just now.
@@ -70,7 +84,7 @@ impl Gate {
         &self,
         id: &ActionId,
         outcome: Outcome,
-        taken: Ingested,
+        (taken, issued): (Ingested, Vec<IssuedValue>),
         since: Timestamp,
         resolved_by: Option<String>,
     ) -> Result<(Outcome, Receipt), GateError> {
@@ -85,6 +99,7 @@ impl Gate {
             may_have_acted: outcome.may_have_acted,
             labels: taken.labels,
             trusted: taken.trusted,
+            issued,
             latency_ms,
             sandbox: outcome.sandbox.clone(),
             traffic: outcome.traffic.clone(),

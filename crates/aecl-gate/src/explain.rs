@@ -12,6 +12,7 @@ use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::record::begun::Beginnings;
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::facts::{FactStore as _, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
@@ -112,6 +113,7 @@ impl Gate {
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
             endorsers: BTreeMap::new(),
+            beginnings: Beginnings::default(),
         });
         if let (Some(goal), Some(run)) = (s.goal, &facts.run) {
             let mut space = BTreeMap::new();

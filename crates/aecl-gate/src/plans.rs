@@ -17,6 +17,7 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::plan::PlanProgress;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
+use aecl_kernel::record::begun::Beginnings;
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::facts::{Fact, FactKey, FactStore as _, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
@@ -250,5 +251,6 @@ fn before(
         trusted_bytes: 0,
         barred: barred.clone(),
         endorsers: BTreeMap::new(),
+        beginnings: Beginnings::default(),
     }
 }

@@ -17,7 +17,7 @@ use aecl_kernel::decide::checks::resource;
 use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::resource::Look;
-use aecl_kernel::provenance::ingest::{Ingested, answer};
+use aecl_kernel::provenance::ingest::answer;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::resource::{arguments, attributes, id, lacking};
 use aecl_kernel::record::decision::Verdict;
@@ -179,7 +179,7 @@ impl Gate {
         let most = self.config().limits.output_bytes_max;
         let outcome = self.0.executor.perform(permit, context, most).await;
         // Nobody but the gate has seen it.
-        let (outcome, _) = self.conclude_with(&by, outcome, Ingested::default(), since, None).await?;
+        let (outcome, _) = self.conclude_with(&by, outcome, Default::default(), since, None).await?;
         let at = self.now();
         let Outcome { kind, code, output, .. } = outcome;
         let value = output.as_deref().filter(|_| kind == OutcomeKind::Done).and_then(answer);

@@ -1,7 +1,7 @@
 //! The walk: submit → parse → rule → wait → perform → conclude. What happens to an action, and in which
 //! order, is written here and nowhere else.
 
-use crate::conclude::worst;
+use crate::conclude::{issued_by, worst};
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::hold::WaitEnd;
@@ -322,6 +322,7 @@ impl Gate {
             tracing::error!(action = %id, %error, "an output could not be read for labels and counts for the worst");
             Ingested { labels: worst(name.as_deref()), trusted: Vec::new() }
         });
+        let taken = (taken, issued_by(&action, &self.bundle(), &outcome));
         let concluded = self.conclude_with(&id, outcome, taken, since, None).await;
         self.0.underway.fetch_sub(1, Ordering::SeqCst);
         let (outcome, receipt) = match concluded {

@@ -262,6 +262,8 @@ fn decision(request: &PlanRequest) -> decision::Decision {
         need: Some(request.ask.need.clone()),
         approval: None,
         plan_step: None,
+        completes: None,
+        beginning: None,
         holds: Vec::new(),
         rates: Vec::new(),
         adds: Vec::new(),

@@ -5,8 +5,11 @@
 //! A person's yes is one more fact: it answers findings that ask for a person, and nothing else.
 
 pub mod approvers;
+mod beginning;
 pub mod checks;
+mod completion;
 mod cover;
+mod doubts;
 pub mod gather;
 pub mod isolation;
 pub mod request;
@@ -222,6 +225,8 @@ fn judge(question: &DecisionRequest<'_>, fresh: &NewIds) -> (Decision, Option<Ap
         need: None,
         approval: None,
         plan_step: None,
+        completes: None,
+        beginning: None,
         holds,
         rates,
         adds,
@@ -245,6 +250,12 @@ fn judge(question: &DecisionRequest<'_>, fresh: &NewIds) -> (Decision, Option<Ap
     } else {
         None
     };
+    if decision.verdict == Verdict::Allow && decision.replays.is_none() {
+        // A call that people were asked about by itself rests on their answer.
+        let rests = completion::rests_on(question).filter(|_| decision.approval.is_none());
+        decision.completes = rests.map(|begun| begun.action.clone());
+        decision.beginning = beginning::beginning(question, &decision);
+    }
     if decision.verdict != Verdict::Allow || decision.replays.is_some() {
         decision.holds.clear();
         decision.rates.clear();
@@ -517,5 +528,6 @@ fn new_ask(
         tier,
         instead_of,
         plan: None,
+        completed_by: beginning::shown(question),
     }
 }

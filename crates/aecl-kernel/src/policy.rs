@@ -8,6 +8,7 @@ mod actions;
 pub mod bundle;
 mod code_arguments;
 pub(crate) mod compile;
+mod completions;
 pub mod context;
 pub mod example;
 mod manifests;

@@ -4,6 +4,7 @@ pub mod atoms;
 pub mod canon;
 pub mod goal;
 pub mod ingest;
+pub mod issued;
 pub mod labels;
 pub mod links;
 pub mod proof;

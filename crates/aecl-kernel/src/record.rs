@@ -2,6 +2,7 @@
 //! Whatever is persisted is defined here or below.
 
 pub mod approval;
+pub mod begun;
 pub mod cover;
 pub mod decision;
 pub mod event;

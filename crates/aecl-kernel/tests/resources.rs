@@ -115,6 +115,7 @@ fn decided(action: &str, arguments: Value, resources: Value) -> String {
         goal: None,
         cages: HostIsolation::every(),
         resources,
+        completes: None,
         at: Timestamp::parse("2026-03-02T12:00:00Z").unwrap(),
     };
     let (_, ruling) = situation.rule(&bundle).unwrap();

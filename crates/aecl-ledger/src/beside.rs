@@ -61,6 +61,10 @@ pub(crate) struct Folded {
     told: BTreeMap<String, Vec<u8>>,
     /// The runs of which not everything is known.
     unknown: BTreeSet<String>,
+    /// For each run that was delegated, the first of those that it comes from: what it has issued is kept there.
+    first: BTreeMap<RunId, RunId>,
+    /// The first runs of which not everything is known that they and those from them have issued.
+    unissued: BTreeSet<String>,
     /// The run of each request.
     asked: BTreeMap<String, String>,
     /// What is not there or is something else: the entry that commits to it, and its run.
@@ -71,7 +75,7 @@ pub(crate) struct Folded {
 impl Folded {
     /// Whether a fact is of this kind, by its key.
     pub(crate) fn has(key: &str) -> bool {
-        ["trust/", "summary/", "plan/"].iter().any(|prefix| key.starts_with(prefix))
+        ["trust/", "issued/", "summary/", "plan/"].iter().any(|prefix| key.starts_with(prefix))
     }
 
     /// Takes the next entry.
@@ -80,6 +84,11 @@ impl Folded {
             self.erased.insert(erased.payload);
         }
         let Some(run) = &entry.run else { return Ok(()) };
+        if let Event::RunOpened(opened) = &entry.event
+            && let Some(first) = opened.ancestors.last()
+        {
+            self.first.insert(run.clone(), first.clone());
+        }
         if let Event::Asked(ask) = &entry.event {
             self.asked.insert(format!("summary/{}", ask.approval), run.to_string());
             self.asked.insert(format!("plan/{}", ask.approval), run.to_string());
@@ -113,6 +122,7 @@ impl Folded {
 
     fn forget(&mut self, run: &RunId) {
         self.unknown.insert(run.to_string());
+        self.unissued.insert(self.first.get(run).unwrap_or(run).to_string());
     }
 
     /// All entries are taken: requests that are not open any more are not in short, either. Whoever takes away what an
@@ -146,10 +156,11 @@ impl Folded {
     /// What the fact under this key should be. Each is asked for once.
     pub(crate) fn meant(&mut self, key: &str) -> Meant {
         let told = self.told.remove(key);
-        let run = match key.strip_prefix("trust/") {
-            Some(rest) => rest.split('/').next(),
-            None => self.asked.get(key).map(String::as_str),
-        };
+        let kept = |prefix| key.strip_prefix(prefix).and_then(|rest: &str| rest.split('/').next());
+        if let Some(first) = kept("issued/") {
+            return if self.unissued.contains(first) { Meant::Unknown } else { Meant::Told(told) };
+        }
+        let run = kept("trust/").or_else(|| self.asked.get(key).map(String::as_str));
         if run.is_some_and(|run| self.unknown.contains(run)) { Meant::Unknown } else { Meant::Told(told) }
     }
 

@@ -20,6 +20,7 @@ use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::ingest::{Trusted, at_worst};
+use aecl_kernel::provenance::issued::IssuedValue;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode};
 use aecl_kernel::read::plan::Plan;
@@ -29,7 +30,7 @@ use aecl_kernel::record::event::{
     self, Answered, Concluded, Event, Expired, Lapse, OutcomeKind, Ruled, Started,
 };
 use aecl_kernel::record::facts::{
-    ActionState, FOLLOWS_MAX, Fact, FactKey, FactStore, Facts, KillScope, affordable, keys, rest_on,
+    ActionState, FOLLOWS_MAX, Fact, FactKey, FactStore, Facts, KillScope, affordable, issue, keys, rest_on,
 };
 use aecl_kernel::record::goal::{Goal, ProposedPlan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +74,8 @@ pub struct Conclusion {
     pub labels: Labels,
     /// What of it later arguments may be proven by.
     pub trusted: Vec<Trusted>,
+    /// What of it another call may complete.
+    pub issued: Vec<IssuedValue>,
     /// From the permit to here, in milliseconds.
     pub latency_ms: u64,
     /// Where it ran.
@@ -374,7 +377,11 @@ fn write_conclusion(c: Conclusion, now: Timestamp, batch: &mut OpenBatch) -> Wri
     }
     let output_bytes = c.output.as_ref().map_or(0, |o| o.len() as u64);
     let output = c.output.map(|o| batch.payload(PayloadKind::Output, o, fact.run.as_str()));
-    let used = batch.group.find(keys::Run(fact.run.clone()))?.map_or(0, |run| run.trusted_bytes);
+    let run = batch.group.find(keys::Run(fact.run.clone()))?;
+    let used = run.as_ref().map_or(0, |run| run.trusted_bytes);
+    // What an agent says of itself, and what was found out later, has issued nothing.
+    let issues = c.outcome == OutcomeKind::Done && fact.mode == Mode::Execute && c.resolved_by.is_none();
+    let issued = if issues && !fact.look { c.issued } else { Vec::new() };
     let mut labels = c.labels;
     let (trusted, trusted_bytes) = affordable(&c.trusted, used, &mut labels);
     let undoable = c.outcome == OutcomeKind::Done && fact.compensation.is_some() && fact.mode != Mode::DryRun;
@@ -389,6 +396,7 @@ fn write_conclusion(c: Conclusion, now: Timestamp, batch: &mut OpenBatch) -> Wri
         may_have_acted: c.may_have_acted,
         labels,
         trusted_bytes,
+        issued: !issued.is_empty(),
         latency_ms: c.latency_ms,
         sandbox: c.sandbox,
         traffic: c.traffic,
@@ -398,7 +406,13 @@ fn write_conclusion(c: Conclusion, now: Timestamp, batch: &mut OpenBatch) -> Wri
         resolved_by: c.resolved_by,
     };
     let event = Event::Concluded(Box::new(concluded.clone()));
-    let index = append_trusted(&fact.run, now, event, trusted, batch)?;
+    let mut beside = Beside::new(&mut batch.group);
+    rest_on(&fact.run, trusted, &mut beside)?;
+    if let Some(run) = run {
+        issue(&run, &concluded.action, &fact.name, issued, &mut beside)?;
+    }
+    let facts = beside.facts;
+    let index = append_beside(&fact.run, now, event, facts, batch)?;
     Ok((index, Box::new(move |receipt| Recorded::new(concluded, receipt))))
 }
 
@@ -410,12 +424,23 @@ fn append_trusted(
     trusted: &[Trusted],
     batch: &mut OpenBatch,
 ) -> Result<usize, LedgerError> {
-    if trusted.is_empty() {
-        return batch.append(Some(run), at, event);
-    }
     let mut beside = Beside::new(&mut batch.group);
     rest_on(run, trusted, &mut beside)?;
     let facts = beside.facts;
+    append_beside(run, at, event, facts, batch)
+}
+
+/// Puts an entry on record, and beside it what it brings, if that is anything.
+fn append_beside(
+    run: &RunId,
+    at: Timestamp,
+    event: Event,
+    facts: BTreeMap<FactKey, Fact>,
+    batch: &mut OpenBatch,
+) -> Result<usize, LedgerError> {
+    if facts.is_empty() {
+        return batch.append(Some(run), at, event);
+    }
     batch.append_with(run, at, event, facts)
 }
 

@@ -13,6 +13,8 @@ mod common;
 use aecl_analysis::load::VettedBundle;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::problem::Source;
+use aecl_kernel::provenance::ingest::ingest;
+use aecl_kernel::provenance::issued::issued;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_ledger::replay::rebuild_facts;
@@ -374,5 +376,68 @@ fn what_edition_5_has_decided_is_decided_again_as_it_was() {
     assert_eq!(decided_again("edition-5", 5), ["escalated", "escalated"]);
     let memory = Memory::new();
     assert_eq!(block_on(tossed(&memory)), ["done", "risk_above_threshold"]);
+    audit_store(&mut memory.reopen());
+}
+
+/// A library in which a book is reserved, and lent to whoever has the slip. `completes`: what only this edition knows.
+fn lenders(completes: bool) -> Vec<Source> {
+    let text = json!({"type": "string"});
+    let mut actions = json!([
+        {"name": "reserve", "effect": "write", "reversibility": "reversible", "severity": 1, "egress": "none",
+         "output": {"untrusted": false, "private": false},
+         "arguments": {"type": "object", "required": ["title"], "properties": {"title": text}},
+         "args": {"title": {"class": "target_name"}}, "intent": {"strong": ["borrow"]},
+         "outputs": [{"path": "/slip", "endorses": "agent", "taints": false, "type": "id"}]},
+        {"name": "lend", "effect": "write", "reversibility": "irreversible", "severity": 2, "egress": "none",
+         "approval": {"always": false, "unless_proven": true},
+         "arguments": {"type": "object", "required": ["slip"], "properties": {"slip": text}},
+         "args": {"slip": {"class": "target_id"}}, "intent": {"strong": ["lend"]}}]);
+    if completes {
+        actions[1]["completes"] = json!({"action": "reserve", "argument": "slip", "issued": "/slip"});
+    }
+    let bot =
+        json!({"agent_id": "bot", "allowed_actions": ["reserve", "lend"], "auto_approve_threshold": "1.00"});
+    vec![
+        Source { path: "actions/all.json".into(), text: actions.to_string() },
+        Source { path: "agents/bot.json".into(), text: bot.to_string() },
+    ]
+}
+
+/// Reserves the book that the goal names, and lends it by its slip, twice.
+async fn lent(memory: &Memory, completes: bool) -> Vec<&'static str> {
+    let bundle = VettedBundle::load(lenders(completes)).unwrap_or_else(|p| panic!("{p:#?}"));
+    let world = World { bundle: Arc::new(bundle.into_bundle()), ..World::open(Box::new(memory.reopen())) };
+    let run = world.run_for("bot", "run_bot", "Borrow \"The Waves\" please").await.unwrap();
+    let reserved = run.allowed("reserve", json!({"title": "The Waves"})).await;
+    let (action, output) = (reserved.get().action(), br#"{"slip":"s-12"}"#.to_vec());
+    let typed = action.typed.as_deref().unwrap();
+    let trusted = ingest(typed, &output, false, None, None).trusted;
+    let issued = issued(action, typed, &["/slip"].into(), &output);
+    let (output, ended) = (Some(output), conclusion(reserved.get().id(), OutcomeKind::Done));
+    let done = Conclusion { trusted, issued, output, ..ended };
+    world.ledger.conclude(done, world.now()).await.unwrap();
+    let mut out = Vec::new();
+    for _ in 0..2 {
+        out.push(match run.propose("lend", json!({"slip": "s-12"})).await.split().0 {
+            Ruling::Allowed(permit) => {
+                world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
+                "done"
+            }
+            Ruling::Waiting(wait) => wait.decision.headline.unwrap().as_str(),
+            other => panic!("{other:?}"),
+        });
+    }
+    out
+}
+
+/// A program of edition 6 has asked about what only finishes what the goal had asked for. It is done once now.
+#[test]
+fn what_edition_6_has_decided_is_decided_again_as_it_was() {
+    assert_eq!(decided_again("edition-6", 6), ["approved", "escalated", "escalated"]);
+    let memory = Memory::new();
+    assert_eq!(block_on(lent(&memory, false)), ["irreversible"; 2]);
+    audit_store(&mut memory.reopen());
+    let memory = Memory::new();
+    assert_eq!(block_on(lent(&memory, true)), ["done", "irreversible"]);
     audit_store(&mut memory.reopen());
 }

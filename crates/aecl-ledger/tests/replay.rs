@@ -14,6 +14,7 @@ use aecl_kernel::define::catalogue::flow::{Class, Endorses};
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::atoms::wanted;
 use aecl_kernel::provenance::ingest::{Endorsement, Trusted};
+use aecl_kernel::provenance::issued::{IssuedValue, exact, key};
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_ledger::replay::rebuild_facts;
 use aecl_ledger::store::{Batch, EntryRow, Memory, PayloadRow, Store};
@@ -270,7 +271,14 @@ fn resting() -> Memory {
             let mark = Endorsement { secret, ..Endorsement::of(Endorses::System) };
             let atoms = wanted(Class::DestAccount, &json!("DE02120300000000202051"));
             let trusted = atoms.into_iter().map(|atom| Trusted { atom, mark }).collect();
-            let conclusion = Conclusion { trusted, ..conclusion(permit.get().id(), OutcomeKind::Done) };
+            let issued = vec![IssuedValue {
+                field: "/id".into(),
+                key: key("P-1").unwrap(),
+                exact: exact("P-1"),
+                arguments: [("/to".to_owned(), exact("bob"))].into(),
+            }];
+            let conclusion =
+                Conclusion { trusted, issued, ..conclusion(permit.get().id(), OutcomeKind::Done) };
             world.ledger.conclude(conclusion, world.now()).await.unwrap();
         }
         let closed = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
@@ -286,6 +294,10 @@ fn what_a_run_rests_on_and_requests_in_short_are_what_entries_commit_to() {
     let of = |memory: &mut Memory, prefix: &str| memory.scan(prefix, None, 9).unwrap();
     let (trust, summary) = (of(&mut memory, "trust/"), of(&mut memory, "summary/"));
     assert!(!trust.is_empty() && summary.len() == 1, "{trust:?} {summary:?}");
+    let [(issued, calls)] = &of(&mut memory, "issued/")[..] else {
+        panic!("what two calls have issued is one fact")
+    };
+    let (issued, calls) = (issued.clone(), calls.clone());
     let ((trust, marks), (summary, shown)) = (trust[0].clone(), summary[0].clone());
     assert!(verify_facts(&mut memory).unwrap().differs.is_empty());
     let other = |bytes: &[u8], from: &str, to: &str| {
@@ -298,6 +310,9 @@ fn what_a_run_rests_on_and_requests_in_short_are_what_entries_commit_to() {
         (trust.clone(), other(&marks, ",\"secret\":true", "")),
         (trust.replace("run_a/", "run_b/"), Some(marks.clone())),
         (format!("trust/run_a/{}", "0".repeat(64)), Some(marks)),
+        (issued.clone(), None),
+        (issued.clone(), other(&calls, "\"field\":\"/id\"", "\"field\":\"/no\"")),
+        (issued.replace("run_a/", "run_b/"), Some(calls)),
         (summary.clone(), None),
         (summary.clone(), other(&shown, "keys.turn", "keys.look")),
         ("summary/apr_other".to_owned(), Some(shown)),

@@ -359,6 +359,7 @@ impl Case {
             // What a host lacks is no promise of the policy.
             cages: HostIsolation::every(),
             resources: self.resources.clone(),
+            completes: None,
             at: self.at.unwrap_or_else(|| inside(agent)),
         })
     }

@@ -59,6 +59,7 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     if !bundle.catalogue().iter().flat_map(|(_, other)| other.variants()).any(|other| undoes(other)) {
         block("reversibility", "!context.compensating".into());
     }
+    // What completes another call is no way around these: it answers what `unless_proven` asks, and nothing that always asks.
     let asks = match (manifest.reversibility(), &manifest.compensation) {
         (Reversibility::Irreversible, _) => !manifest.unless_proven(),
         (Reversibility::Compensatable, None) => true,

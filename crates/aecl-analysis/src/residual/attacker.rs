@@ -8,6 +8,7 @@ use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::{self, Class, Endorses, Form};
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::example::BegunAs;
 use aecl_kernel::provenance::atoms::wanted;
 use aecl_kernel::provenance::ingest::Endorsement;
 use aecl_kernel::record::decision::Verdict;
@@ -50,6 +51,8 @@ impl<'a> Attacker<'a> {
         let mut situation = task.clone();
         situation.labels.untrusted = true;
         situation.labels.private = true;
+        // He has begun something to which somebody has agreed, wherever something completes it.
+        situation.completes = Some(BegunAs::Agreed);
         // A run without a goal rests on nothing, and is asked about everything.
         let goal = situation.goal.get_or_insert_default().clone();
         let mut pieces = of_goal(&goal);

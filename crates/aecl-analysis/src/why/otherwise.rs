@@ -9,7 +9,7 @@ pub const PERSON: &str = "nothing but a person; that is its purpose";
 /// decision about a call finds.
 pub fn otherwise(code: Code) -> Option<&'static str> {
     Some(match code.as_str() {
-        "what_runs" | "sandbox_tier" | "sandbox_lowered" | "replayed" => "it is only told",
+        "completes" | "what_runs" | "sandbox_tier" | "sandbox_lowered" | "replayed" => "it is only told",
         "irreversible" | "uncompensated" => {
             "a `compensation`, if another action undoes it, or a person; that is its purpose"
         }
@@ -30,6 +30,7 @@ pub fn otherwise(code: Code) -> Option<&'static str> {
         "more_than_asked" => {
             "a goal that says how many (\"both\", \"all\", each by name), or a person; that is its purpose"
         }
+        "being_completed" => "the end of the call that completes it, or a person; that is its purpose",
         "private_to_outside" => "a goal that names where it goes, or a person; that is its purpose",
         "amount_above_limit" | "sum_above_limit" => PERSON,
         "sql_unread"

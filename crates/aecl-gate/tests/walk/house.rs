@@ -94,6 +94,14 @@ fn actions() -> Value {
         {"name": "contacts", "effect": "read", "authorize": true, "arguments": by("of", "string"), "connector": connector,
          "outputs": [{"path": "/*/name", "endorses": "directory", "taints": false, "type": "name"},
                      {"path": "/*/iban", "endorses": "directory", "taints": false, "type": "account"}]},
+        {"name": "permit.draft", "effect": "write", "authorize": true, "reversibility": "reversible", "severity": 1, "egress": "none",
+         "output": calm, "connector": connector, "timeout_ms": 200, "arguments": by("plot", "string"),
+         "args": {"plot": {"class": "target_name"}}, "intent": {"strong": ["lodge"]},
+         "outputs": [{"path": "/id", "endorses": "agent", "taints": false, "type": "id"}]},
+        follows("permit.lodge", 2),
+        follows("permit.seal", 3),
+        {"name": "permit.amend", "effect": "write", "reversibility": "reversible", "severity": 1, "egress": "none", "output": calm,
+         "connector": connector, "arguments": by("permit", "string"), "args": {"permit": {"class": "target_id"}}},
         {"name": "case.get", "effect": "read", "arguments": by("id", "string"), "connector": connector, "timeout_ms": 200},
         of_case("case.close", "write", json!({}), json!({})),
         of_case("case.note", "write", json!({"text": {"type": "string"}}), json!({"missing": "ask"})),
@@ -102,6 +110,16 @@ fn actions() -> Value {
         of_case("case.shred", "write", json!({}), json!({})),
         counted(of_case("case.purge", "write", json!({}), json!({}))),
     ])
+}
+
+/// What completes the draft of a permit, and cannot be undone.
+fn follows(name: &str, severity: u8) -> Value {
+    json!({"name": name, "effect": "write", "reversibility": "irreversible", "severity": severity, "egress": "none",
+           "approval": {"always": false, "unless_proven": true}, "output": {"untrusted": false, "private": false},
+           "connector": {"kind": "mcp", "server": "world", "tool": "any"}, "timeout_ms": 200, "intent": {"strong": ["none"]},
+           "arguments": {"type": "object", "properties": {"permit": {"type": "string"}}, "required": ["permit"]},
+           "args": {"permit": {"class": "target_id"}},
+           "completes": {"action": "permit.draft", "argument": "permit", "issued": "/id"}})
 }
 
 /// An action about a case, which its own system tells about.
@@ -141,6 +159,8 @@ fn agents() -> Value {
         {"agent_id": "clerk", "max_questions_per_run": 100, "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts", "fetch", "spend", "send"], "blocked_actions": [],
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
+        {"agent_id": "builder", "auto_approve_threshold": "1.00",
+         "allowed_actions": ["look", "permit.draft", "permit.lodge", "permit.seal", "permit.amend"]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
         {"agent_id": "wary", "mode": "strict", "allowed_actions": ["look", "transfer"]},
         {"agent_id": "keeper", "max_questions_per_run": 100, "max_concurrent_calls": 50,

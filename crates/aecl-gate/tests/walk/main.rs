@@ -8,6 +8,7 @@
 )]
 
 mod cages;
+mod completes;
 mod crash;
 mod credentials;
 mod facts;

@@ -75,6 +75,9 @@ pub struct Decision {
     /// That approval was of the run's plan, of which this is the step, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_step: Option<u32>,
+    /// The action that this one completes, and rests on: nobody was asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completes: Option<String>,
 }
 
 /// Who must agree, on the wire.
@@ -113,6 +116,7 @@ impl From<&decision::Decision> for Decision {
             need: d.need.as_ref().map(requirements).unwrap_or_default(),
             approval: d.approval.as_ref().map(ToString::to_string),
             plan_step: d.plan_step.map(|step| step + 1),
+            completes: d.completes.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -10,6 +10,7 @@ use aecl_kernel::read::action::{Action, Mode};
 use aecl_kernel::record::approval::summary::{self, grouped};
 use aecl_kernel::record::decision::Verdict;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// A request in words.
@@ -103,6 +104,13 @@ fn runs(action: &Action, request: &Request) -> Vec<String> {
     // What rules have seen of the thing, a person sees, too.
     let readings = request.ruled.evidence.iter().filter_map(|evidence| evidence.resource.as_ref());
     out.extend(readings.map(|reading| format!("acts on {}", reading.told())));
+    // Whoever agrees to it agrees to what follows from it, and has to have read that.
+    let names: BTreeSet<&str> = request.ask.completed_by.iter().map(|by| by.action.as_str()).collect();
+    out.extend(
+        names.into_iter().map(|name| {
+            format!("will be completed by `{name}`, once and as it is, without another question")
+        }),
+    );
     if request.ruled.mode == Mode::Authorize {
         out.push(
             "the agent carries it out itself, once; what comes of it is what the agent reports".to_owned(),

@@ -216,6 +216,10 @@ codes! {
     TOLD_BY_STRANGER = "told_by_stranger";
     /// The goal asks for one, and this is another.
     MORE_THAN_ASKED = "more_than_asked";
+    /// It rests on the call that it completes, or why it does not.
+    COMPLETES = "completes";
+    /// It changes what is being completed at this moment.
+    BEING_COMPLETED = "being_completed";
     /// Private data would go where the user has not said, after text of strangers was read.
     PRIVATE_TO_OUTSIDE = "private_to_outside";
     /// A page would be fetched that the user has not named.

@@ -5,11 +5,12 @@ mod arguments;
 mod breaker;
 mod budget;
 mod catalogue;
+mod completion;
 mod concurrency;
-mod data_flow;
+pub(crate) mod data_flow;
 mod destination;
 mod environment;
-mod intent;
+pub(crate) mod intent;
 mod kill_switch;
 mod own_house;
 mod plan;
@@ -25,7 +26,7 @@ pub mod table;
 mod token;
 mod what_runs;
 
-pub use data_flow::unproven;
+pub use crate::decide::doubts::unproven;
 
 use crate::decide::request::{DecisionRequest, Findings};
 use crate::record::decision::{CATALOGUE, KILL_SWITCH, TOKEN};
@@ -69,6 +70,7 @@ pub const ALL: &[Check] = &[
     check("breaker", breaker::check),
     check("what_runs", what_runs::check),
     check("sandbox", sandbox::check),
+    check("completion", completion::check),
     check("data_flow", data_flow::check),
     check("intent", intent::check),
     check("plan", plan::check),

@@ -2,6 +2,7 @@
 //! limits of its agent, not on how much has happened.
 
 mod agreed;
+mod begun;
 mod cover;
 
 pub use agreed::holds as declared_plan_holds;
@@ -17,7 +18,7 @@ use crate::read::action::{Action, Mode};
 use crate::record::approval::{People, Vote};
 use crate::record::cover::Cover;
 use crate::record::facts::{
-    EDITION, Fact, FactKey, FactStore, Facts, KillScope, Original, keys, meter_of, rate_of,
+    BegunCall, EDITION, Fact, FactKey, FactStore, Facts, KillScope, Original, keys, meter_of, rate_of,
 };
 use crate::record::history::History;
 use std::collections::BTreeMap;
@@ -108,10 +109,15 @@ impl Facts {
             let standing = facts.provenance.as_ref().and_then(|p| p.plan);
             facts.cover = Cover::gather(action, run, standing, space)?;
             facts.proposed = Cover::gather_proposed(action, run, space)?;
+            facts.begun = BegunCall::gather(action, run, space)?;
+        }
+        if !action.credential.is_look() {
+            facts.gather_touched(action, space)?;
         }
         let asked = facts.ask.iter().flat_map(|ask| &ask.votes);
         let covers = facts.cover.iter().chain(&facts.proposed);
-        let votes: Vec<&Vote> = asked.chain(covers.flat_map(|cover| &cover.votes)).collect();
+        let begun = facts.begun.iter().flat_map(|begun| &begun.votes);
+        let votes: Vec<&Vote> = asked.chain(covers.flat_map(|cover| &cover.votes)).chain(begun).collect();
         if let Some(people) = people.filter(|_| !votes.is_empty()) {
             facts.voters = Some(people.voters(votes, principal));
         }

@@ -16,7 +16,7 @@ use crate::base::id::{ActionName, Environment};
 use crate::define::isolation::IsolationTier;
 use crate::define::resource::ResourceDeclaration;
 use cases::CallCase;
-use flow::{Argument, Audience, DryRunRule, Intent, OutputLabel, Resolver};
+use flow::{Argument, Audience, CompletionRule, DryRunRule, Intent, OutputLabel, Resolver};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -352,6 +352,9 @@ pub struct ActionManifest {
     /// The thing that it acts on, and what rules may see of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Box<ResourceDeclaration>>,
+    /// The call that it completes, which was asked for or agreed to by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<CompletionRule>,
     /// An agent may carry it out itself with a permit, although AECL can.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub authorize: bool,
@@ -393,6 +396,16 @@ impl ActionManifest {
         self.approval.as_ref().is_some_and(|rule| rule.unless_proven)
     }
 
+    /// Whether a person is asked every time, whatever is proven.
+    pub fn always_asks(&self) -> bool {
+        let by_way_back = match (self.reversibility(), &self.compensation) {
+            (Reversibility::Irreversible, _) => !self.unless_proven(),
+            (Reversibility::Compensatable, None) => true,
+            (Reversibility::Compensatable | Reversibility::Reversible, _) => false,
+        };
+        self.always_approval().is_some() || by_way_back
+    }
+
     /// Whether carrying it out uses credentials, as far as the entry says so. Those of an MCP server stand with
     /// the server, so its entries have to name their scope.
     pub fn uses_credentials(&self) -> bool {
@@ -418,6 +431,29 @@ fn names_a_secret(value: &Value) -> bool {
 #[derive(Debug, Default, Clone)]
 pub struct Catalogue {
     actions: BTreeMap<ActionName, Arc<TypedAction>>,
+    /// What may complete a call, by the name of the action that begins.
+    completers: BTreeMap<ActionName, Vec<Completer>>,
+}
+
+/// Variant of an action that completes calls of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completer {
+    /// The action.
+    pub action: ActionName,
+    /// Its definition.
+    pub definition: Digest,
+    /// Where what it takes stands in the answer of the call that began.
+    pub issued: String,
+    /// Whom it reaches.
+    pub egress: Audience,
+    /// Whether it can be taken back.
+    pub reversibility: Reversibility,
+    /// What kind of change it makes.
+    pub effect: Effect,
+    /// How bad the worst is that can come of it.
+    pub severity: u8,
+    /// A person is asked every time, whatever it completes.
+    pub asks: bool,
 }
 
 impl Catalogue {
@@ -428,8 +464,27 @@ impl Catalogue {
         if self.actions.contains_key(&name) {
             return Err(format!("the action `{name}` is declared twice"));
         }
+        for variant in action.variants() {
+            let Some(rule) = &variant.manifest.completes else { continue };
+            let completer = Completer {
+                action: name.clone(),
+                definition: variant.digest,
+                issued: rule.issued.clone(),
+                egress: variant.egress,
+                reversibility: variant.manifest.reversibility(),
+                effect: variant.manifest.effect,
+                severity: variant.manifest.severity(),
+                asks: variant.manifest.always_asks(),
+            };
+            self.completers.entry(rule.action.clone()).or_default().push(completer);
+        }
         self.actions.insert(name, action);
         Ok(())
+    }
+
+    /// What may complete calls of this action.
+    pub fn completers(&self, name: &str) -> &[Completer] {
+        self.completers.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The action of this exact name.

@@ -15,7 +15,7 @@ use crate::policy::example::Example;
 use crate::policy::people::People;
 use crate::policy::problem::{BundleProblem, Homes, Source, read_each};
 use crate::policy::property::Property;
-use crate::policy::{Policies, actions, manifests, resource_problems};
+use crate::policy::{Policies, actions, completions, manifests, resource_problems};
 use crate::provenance::atoms::Atom;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -108,6 +108,7 @@ impl Bundle {
             }
         }
         actions::check_compensations(&catalogue, &homes, &mut problems);
+        completions::check(&catalogue, &homes, &mut problems);
         actions::check_resolvers(&catalogue, &homes, &mut problems);
         resource_problems::check(&catalogue, &homes, &mut problems);
         for manifest in agents.values() {

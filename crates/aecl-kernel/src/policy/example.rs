@@ -8,6 +8,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// Backing of a call that something completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BegunAs {
+    /// The goal asks for it.
+    Asked,
+    /// Somebody who read what follows has agreed to it.
+    Agreed,
+}
+
 /// A situation and the decision it must get.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +52,9 @@ pub struct Example {
     /// What is related to it, by name: attributes of each.
     #[serde(default)]
     pub related: BTreeMap<String, Map<String, Value>>,
+    /// It completes a call of which this is so, as its entry says. Texts are the same there; other values are looked at by themselves.
+    #[serde(default)]
+    pub completes: Option<BegunAs>,
     /// When, for hours.
     #[serde(default)]
     pub at: Option<Timestamp>,

@@ -11,7 +11,7 @@ use super::links;
 use crate::base::digest::Digest;
 use crate::define::catalogue::dialect::Dialect;
 use crate::define::catalogue::flow::{Argument, Audience, Class, Endorses};
-use crate::define::catalogue::{Effect, Reversibility, TypedAction};
+use crate::define::catalogue::{Completer, Effect, Reversibility, TypedAction};
 use crate::read::action::{Action, Leading};
 use crate::read::plan;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,9 @@ pub struct Provenance {
     /// took them for none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub blank: BTreeSet<String>,
+    /// What may complete it sends on what this writes, and there is a link that nobody trusted has named, or a secret value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsendable: bool,
 }
 
 /// Things that an action acts on, all of which the goal names.
@@ -230,12 +233,64 @@ pub fn is_blank(leaf: &Leaf<'_>, typed: &TypedAction) -> bool {
     empty && leaf.argument.class.is_target() && (must || typed.manifest.effect == Effect::Delete)
 }
 
+/// Gravity of an action: what makes a proof of its targets harder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gravity {
+    /// It cannot be undone.
+    pub irreversible: bool,
+    /// It takes something away.
+    pub deletes: bool,
+    /// Grave harm can come of it.
+    pub grave: bool,
+}
+
+impl Gravity {
+    /// Of one action.
+    pub fn of(typed: &TypedAction) -> Self {
+        Self {
+            irreversible: typed.manifest.reversibility() == Reversibility::Irreversible,
+            deletes: typed.manifest.effect == Effect::Delete,
+            grave: typed.manifest.severity() >= 3,
+        }
+    }
+
+    /// Of an action that something may complete: what comes of it is as bad as that.
+    pub fn with(typed: &TypedAction, completers: &[Completer]) -> Self {
+        completers.iter().fold(Self::of(typed), |worst, completer| {
+            worst.and(Self {
+                irreversible: completer.reversibility == Reversibility::Irreversible,
+                deletes: completer.effect == Effect::Delete,
+                grave: completer.severity >= 3,
+            })
+        })
+    }
+
+    /// Of what is as bad as both.
+    #[must_use]
+    fn and(self, other: Self) -> Self {
+        Self {
+            irreversible: self.irreversible || other.irreversible,
+            deletes: self.deletes || other.deletes,
+            grave: self.grave || other.grave,
+        }
+    }
+}
+
 /// Whether these proofs are enough for this role in this action.
 pub fn suffices(class: Class, typed: &TypedAction, edition: u32, proofs: &[Backing]) -> bool {
-    let irreversible = typed.manifest.reversibility() == Reversibility::Irreversible;
+    suffices_as(class, typed, Gravity::of(typed), edition, proofs)
+}
+
+/// The same, if the action were as bad as this.
+pub fn suffices_as(
+    class: Class,
+    typed: &TypedAction,
+    Gravity { irreversible, deletes, grave }: Gravity,
+    edition: u32,
+    proofs: &[Backing],
+) -> bool {
     // A goal that leaves the choice of what is deleted leaves it to whoever wrote what the run has read.
-    let destroys = irreversible || typed.manifest.effect == Effect::Delete;
-    let grave = typed.manifest.severity() >= 3;
+    let destroys = irreversible || deletes;
     // Whoever can have something listed chooses otherwise what is bought, granted or transferred.
     let chosen = destroys || (grave && edition >= CHOSEN);
     let member =
@@ -258,8 +313,7 @@ pub fn suffices(class: Class, typed: &TypedAction, edition: u32, proofs: &[Backi
             },
             // A word beside the order for what takes something away may be the place where it is.
             Class::TargetId | Class::TargetName | Class::TargetPath | Class::Attachments => {
-                let ordered =
-                    how == MentionKind::Ordered && typed.manifest.effect != Effect::Delete && !grave;
+                let ordered = how == MentionKind::Ordered && !deletes && !grave;
                 !is_words(how) || !irreversible || ordered
             }
             Class::Profile => true,
@@ -331,6 +385,7 @@ impl Provenance {
             plan: None,
             unagreed: None,
             blank: BTreeSet::new(),
+            unsendable: false,
         })
     }
 }

@@ -62,7 +62,7 @@ fn unhex(word: &str) -> Option<Vec<u8>> {
     (word.len().is_multiple_of(2) && word.is_ascii()).then(|| pairs.map(byte).collect())?
 }
 
-fn unpercent(word: &str) -> Vec<u8> {
+pub(super) fn unpercent(word: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(word.len());
     let mut rest = word.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

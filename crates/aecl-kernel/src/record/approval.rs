@@ -11,7 +11,7 @@ pub use summary::Summary;
 
 use crate::base::code::{self, Code};
 use crate::base::digest::Digest;
-use crate::base::id::{ActionId, ApprovalId, PersonId, RunId};
+use crate::base::id::{ActionId, ActionName, ApprovalId, PersonId, RunId};
 use crate::base::time::Timestamp;
 use crate::define::isolation::IsolationTier;
 use crate::record::approval::plan::PlanAsked;
@@ -163,6 +163,15 @@ impl ApprovalState {
     }
 }
 
+/// Completer of a call, as whoever is asked about the call reads it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CompletedBy {
+    /// The action.
+    pub action: ActionName,
+    /// Its definition.
+    pub definition: Digest,
+}
+
 /// Request for a person's yes to one digest: of an action, or of the plan of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
@@ -202,6 +211,9 @@ pub struct ApprovalRequest {
     /// The plan that is asked about, if it is no action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanAsked>,
+    /// What may complete it without another question, as shown to whoever answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completed_by: Vec<CompletedBy>,
     /// When it expires, which rejects it. A yes to a plan ends then, too.
     pub expires_at: Timestamp,
 }

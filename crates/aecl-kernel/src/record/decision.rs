@@ -7,6 +7,7 @@ use crate::define::catalogue::flow::Class;
 use crate::define::isolation::IsolationTier;
 use crate::define::risk::Risk;
 use crate::record::approval::{ApproverRule, Quorum};
+use crate::record::begun::Beginning;
 use crate::record::history::HistoryDelta;
 use crate::record::usage::{BudgetHold, Rate};
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,12 @@ pub struct Decision {
     /// That yes was to the plan of the run, of which this is the step, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_step: Option<u32>,
+    /// The call that it completes, which it rests on: nobody was asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<ActionId>,
+    /// What stands behind it, where something may complete it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beginning: Option<Beginning>,
     /// What is taken from budgets until the outcome is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<BudgetHold>,

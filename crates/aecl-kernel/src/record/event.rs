@@ -2,6 +2,7 @@
 //! fold over them.
 
 mod asked;
+mod begun;
 mod kind;
 mod runs;
 
@@ -21,6 +22,7 @@ use crate::read::action::{Mode, Proposal, ProposalProblem};
 use crate::read::plan::{PlanMatch, PlanProgress};
 use crate::record::approval::plan::PlanAsked;
 use crate::record::approval::{ApprovalRequest, ApprovalState, Vote, Voters};
+use crate::record::begun::Beginnings;
 use crate::record::decision::{Decision, Verdict};
 use crate::record::facts::{
     ActionFact, ActionState, FactStore, Facts, Kill, KillScope, ProposedProgress, RunFact, Undo, Used, keys,
@@ -431,6 +433,9 @@ pub struct Concluded {
     /// How much of the output the run may rest on, in bytes of atoms.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub trusted_bytes: u64,
+    /// It has issued something that another call may complete.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub issued: bool,
     /// From the permit to here, in milliseconds.
     pub latency_ms: u64,
     /// Where it ran.
@@ -682,6 +687,10 @@ impl Entry {
             definition: e.definition,
             effect: e.effect,
             named: e.facts.provenance.as_ref().and_then(|p| p.named.as_ref()).map(|named| named.digest),
+            beginning: e.decision.beginning.clone(),
+            completed: None,
+            touched: None,
+            completes: e.decision.completes.clone(),
             look: e.credential.is_look(),
             reported: false,
             position: self.position,
@@ -696,6 +705,7 @@ impl Entry {
             return Ok(());
         }
         self.change_lineage(space, |run| run.calls += 1)?;
+        self.touched(e, space)?;
         if let Some(provenance) = &e.facts.provenance {
             let key = keys::calls(&e.principal.run, &e.name, e.effect);
             space.put(key, provenance.earlier + 1);
@@ -802,8 +812,10 @@ impl Entry {
             OutcomeKind::Done | OutcomeKind::Failed => std::mem::take(&mut action.holds),
         };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
+        let (is_nothing, completes) =
+            (e.outcome == OutcomeKind::Failed && !is_doubtful && !e.may_have_acted, action.completes.clone());
         // What has not happened is none of those that were asked for.
-        if action.counted && e.outcome == OutcomeKind::Failed && !is_doubtful && !e.may_have_acted {
+        if action.counted && is_nothing {
             let all = keys::calls(&action.run, &action.name, action.effect);
             let on = action.named.map(|on| keys::calls_on(&action.run, &action.name, action.effect, &on));
             for key in std::iter::once(all).chain(on) {
@@ -813,6 +825,10 @@ impl Entry {
             }
         }
         space.put(key, action);
+        // Nor has it completed anything.
+        if let Some(begun) = completes.filter(|_| is_nothing) {
+            self.mark_action(&begun, space, |begun| begun.completed = None)?;
+        }
         // What is unknown stays open until somebody has found out.
         match e.outcome {
             OutcomeKind::Unknown => space.put(keys::InFlight(e.action.clone()), self.at),
@@ -849,6 +865,9 @@ impl Entry {
         }
         // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
         self.change_lineage(space, |run| run.labels.join(&e.labels))?;
+        if e.issued {
+            self.change_lineage(space, |run| run.beginnings = run.beginnings.max(Beginnings::Some))?;
+        }
         if e.trusted_bytes > 0 {
             self.change_run(space, |run| run.trusted_bytes += e.trusted_bytes)?;
         }

@@ -13,10 +13,12 @@ use crate::define::catalogue::Effect;
 use crate::define::isolation::HostIsolation;
 use crate::define::manifest::{Budget, Of, Per, RateLimit};
 use crate::provenance::ingest::{Endorsement, TRUSTED_MAX, Trusted};
+use crate::provenance::issued::IssuedValue;
 use crate::provenance::labels::{Labels, SECRET_UNTRACKED};
 use crate::provenance::proof::Provenance;
 use crate::read::plan::PlanProgress;
-use crate::record::approval::{ApprovalRequest, Summary, Voters};
+use crate::record::approval::{ApprovalRequest, Summary, Vote, Voters};
+use crate::record::begun::{Beginning, Beginnings, BegunFlaw, CALLS_MAX, Issuer, Issuers};
 use crate::record::cover::Cover;
 use crate::record::goal::{Goal, ProposedPlan};
 use crate::record::history::{History, Sum};
@@ -49,6 +51,8 @@ pub enum FactKey {
     Revoked(String),
     /// What a run may rest on, by the digest of an atom.
     Trust(RunId, Digest),
+    /// Which calls have issued a value that another may complete, by the first run and what the value is looked for by.
+    Issued(RunId, Digest),
     /// How often a run was permitted an action.
     Calls(RunId, String),
     /// How much came together in the last 24 hours.
@@ -78,6 +82,7 @@ impl fmt::Display for FactKey {
             FactKey::InFlight(id) => write!(f, "flight/{id}"),
             FactKey::Revoked(token) => write!(f, "revoked/{token}"),
             FactKey::Trust(run, atom) => write!(f, "trust/{run}/{}", atom.hex()),
+            FactKey::Issued(run, value) => write!(f, "issued/{run}/{}", value.hex()),
             FactKey::Calls(run, action) => write!(f, "calls/{run}/{action}"),
             FactKey::Sum(name) => write!(f, "sum/{name}"),
             FactKey::Known(name) => write!(f, "known/{name}"),
@@ -141,6 +146,7 @@ pub enum Fact {
     InFlight(Timestamp),
     Revoked(Timestamp),
     Trust(Vec<Endorsement>),
+    Issued(Issuers),
     Calls(u64),
     Sum(Sum),
     Known(Timestamp),
@@ -206,6 +212,9 @@ pub struct RunFact {
     /// People on whose word it rests values that were asked about, each with the groups for which they answered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub endorsers: BTreeMap<PersonId, BTreeSet<String>>,
+    /// Whether something was begun in it, or in its relatives, that another call may complete.
+    #[serde(default, skip_serializing_if = "Beginnings::is_none")]
+    pub beginnings: Beginnings,
 }
 
 /// Progress of a run in the plan that its agent has proposed in the middle of it. What was done since people were asked
@@ -224,11 +233,12 @@ pub struct ProposedProgress {
 pub const FOLLOWS_MAX: usize = 8;
 
 impl RunFact {
-    /// Adds what those have read by now from which it was delegated, or goes on: they may have told it.
+    /// Adds what those have read and begun by now from which it was delegated, or goes on: they may have told it.
     pub fn hears<S: FactStore>(&mut self, space: &mut S) -> Result<(), S::Error> {
         for id in self.ancestors.iter().chain(&self.follows) {
             if let Some(run) = space.find(keys::Run(id.clone()))? {
                 self.labels.join(&run.labels);
+                self.beginnings = self.beginnings.max(run.beginnings);
             }
         }
         Ok(())
@@ -375,6 +385,18 @@ pub struct ActionFact {
     /// What it acts on, where the goal names all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<Digest>,
+    /// What stands behind it, where something may complete it without another question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beginning: Option<Beginning>,
+    /// The call that has completed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<ActionId>,
+    /// A call that carried what it has issued, and may have changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched: Option<ActionId>,
+    /// The call that it completes without a question of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<ActionId>,
     /// The gate has looked here on behalf of a run. It is none of the agent's calls, and the agent has seen nothing of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub look: bool,
@@ -392,8 +414,9 @@ pub struct ActionFact {
 /// and who is asked about what cannot be undone is told what is missing. 5: each thing that the goal names may be acted on
 /// once where it asks for one, `strict` refuses what a stranger's sentence says and asks about the rest, and words that the goal
 /// gives are all that is written. 6: that something cannot be undone is no risk by itself where its entry says `unless_proven`, the
-/// goal asks for it and everything that matters is named; an empty address says nothing of what is written beside it.
-pub const EDITION: u32 = 6;
+/// goal asks for it and everything that matters is named; an empty address says nothing of what is written beside it. 7: what
+/// completes a call that was asked for or agreed to is no question of its own.
+pub const EDITION: u32 = 7;
 
 fn is_first(edition: &u32) -> bool {
     *edition == 0
@@ -447,6 +470,15 @@ pub struct Facts {
     /// The same of the plan that the agent has proposed in the middle of its run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposed: Option<Cover>,
+    /// The call that it would complete. Decisions that were recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begun: Option<BegunCall>,
+    /// Calls that something else may complete and that it may change, each with what is completing it at this moment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub touched: BTreeMap<ActionId, Option<ActionId>>,
+    /// It carries more values than are looked for among those that were issued.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sweeping: bool,
     /// What the agent did before. Decisions that were recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub past: Option<History>,
@@ -476,6 +508,36 @@ pub struct Original {
     /// What came of it is what the agent has reported of itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reported: bool,
+}
+
+/// Call that a proposal would complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BegunCall {
+    /// The call.
+    pub action: ActionId,
+    /// Why what was issued is not what this call of this run has issued, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flaw: Option<BegunFlaw>,
+    /// Where it stands.
+    pub state: ActionState,
+    /// It was undone, or somebody has tried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undone: bool,
+    /// What stands behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beginning: Option<Beginning>,
+    /// What has completed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<ActionId>,
+    /// What was done to it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched: Option<ActionId>,
+    /// Arguments of the proposal that are the same as in this call, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub same: BTreeSet<String>,
+    /// Answers of the people who were asked about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<Vote>,
 }
 
 /// Store of facts: the writer's cache, a database, a map in a test.
@@ -552,6 +614,40 @@ pub fn rest_on<S: FactStore>(run: &RunId, trusted: &[Trusted], space: &mut S) ->
         }
     }
     Ok(())
+}
+
+/// The run under which is kept what a run and its relatives have issued: the first of them.
+pub(crate) fn first_of(run: &RunFact) -> &RunId {
+    run.ancestors.last().unwrap_or(&run.principal.run)
+}
+
+/// Puts beside a run what a call of it has issued.
+pub fn issue<S: FactStore>(
+    run: &RunFact,
+    action: &ActionId,
+    name: &str,
+    values: Vec<IssuedValue>,
+    space: &mut S,
+) -> Result<(), S::Error> {
+    for IssuedValue { field, key, exact, arguments } in values {
+        let key = keys::Issued(first_of(run).clone(), key);
+        let mut known = space.find(key.clone())?.unwrap_or_default();
+        let (action, run, name) = (action.clone(), run.principal.run.clone(), name.to_owned());
+        match known.calls.len() < CALLS_MAX {
+            true => known.calls.push(Issuer { action, run, name, field, exact, arguments }),
+            false => known.more = true,
+        }
+        space.put(key, known);
+    }
+    Ok(())
+}
+
+/// Whether an undo, or an attempt at one, stands against a call.
+pub(crate) fn is_undone(undo: &Undo) -> bool {
+    match undo {
+        Undo::No => false,
+        Undo::Underway(_) | Undo::Done(_) | Undo::Failed(_) => true,
+    }
 }
 
 /// The meter that a budget is counted on, unless it is per call.

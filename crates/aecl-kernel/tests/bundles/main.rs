@@ -173,7 +173,7 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_action(json!({"reversable": true})),
         expect![[r#"
-            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `min_tier`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`, `cases`, `resource`, `authorize`
+            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `min_tier`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`, `cases`, `resource`, `completes`, `authorize`
             agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
             does not load
         "#]],
@@ -754,7 +754,7 @@ fn wrong_example_keeps_a_bundle_from_loading() {
     check(
         with(json!({"name": "reads", "agent": "a", "action": "read", "expects": "allow"})),
         expect![[r#"
-            examples/all.json: error: `reads`: unknown field `expects`, expected one of `name`, `agent`, `action`, `arguments`, `environment`, `tenant`, `user`, `labels`, `goal`, `resource`, `related`, `at`, `expect`, `code`; did you mean `expect`?
+            examples/all.json: error: `reads`: unknown field `expects`, expected one of `name`, `agent`, `action`, `arguments`, `environment`, `tenant`, `user`, `labels`, `goal`, `resource`, `related`, `completes`, `at`, `expect`, `code`; did you mean `expect`?
             does not load
         "#]],
     );

@@ -19,6 +19,7 @@ use aecl_kernel::define::isolation::{
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::{BundleProblem, Source};
 use aecl_kernel::provenance::ingest::ingest;
+use aecl_kernel::provenance::issued::issued;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::Plan;
@@ -28,7 +29,9 @@ use aecl_kernel::record::event::{
     Answered, Concluded, Entry, Event, Expired, KillChanged, Lapse, OutcomeKind, Ruled, RunClosed, RunOpened,
     Started, TokenRevoked, VERSION, state_goal,
 };
-use aecl_kernel::record::facts::{ActionFact, Fact, FactKey, Facts, KillScope, RunFact, affordable, rest_on};
+use aecl_kernel::record::facts::{
+    ActionFact, Fact, FactKey, Facts, KillScope, RunFact, affordable, issue, rest_on,
+};
 use aecl_kernel::record::goal::{Goal, ProposedPlan};
 use aecl_kernel::record::usage::Meter;
 use serde_json::{Value, json};
@@ -106,7 +109,7 @@ pub struct World {
     pub space: BTreeMap<FactKey, Fact>,
     pub entries: Vec<Entry>,
     pub now: Timestamp,
-    called: BTreeMap<ActionId, Value>,
+    called: BTreeMap<ActionId, Arc<Action>>,
     names: u32,
 }
 
@@ -231,12 +234,18 @@ impl World {
             Some(Fact::Goal(goal)) if !self.run(&action.run).late => Some(goal.reading()),
             _ => None,
         };
-        let arguments = self.called.get(id);
-        let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref(), arguments);
+        let (called, output) = (self.called.get(id).cloned(), output.to_string());
+        let arguments = called.as_ref().map(|action| action.arguments.value());
+        let taken = ingest(&typed, output.as_bytes(), false, goal.as_deref(), arguments);
+        let completers = self.bundle.catalogue().completers(&action.name).iter();
+        let fields = completers.map(|completer| completer.issued.as_str()).collect();
+        let issued =
+            called.map_or_else(Vec::new, |called| issued(&called, &typed, &fields, output.as_bytes()));
         let mut labels = taken.labels;
         let (trusted, bytes) = affordable(&taken.trusted, self.run(&action.run).trusted_bytes, &mut labels);
-        self.conclude_taking(id, OutcomeKind::Done, labels, bytes, false);
+        self.conclude_taking(id, (OutcomeKind::Done, !issued.is_empty()), labels, bytes, false);
         let Ok(()) = rest_on(&action.run, trusted, &mut self.space);
+        let Ok(()) = issue(&self.run(&action.run), id, &action.name, issued, &mut self.space);
     }
 
     /// Proposes a read, which must be allowed, and takes its output in.
@@ -298,7 +307,7 @@ impl World {
             Ruling::Waiting(wait) => wait.id.clone(),
             Ruling::Replayed(_) => fresh_id,
         };
-        self.called.insert(id.clone(), action.arguments.value().clone());
+        self.called.insert(id.clone(), action.clone());
         let run = action.principal.run.clone();
         let known_ask = facts.ask.clone();
         let ruled = Ruled {
@@ -414,18 +423,18 @@ impl World {
     }
 
     pub fn conclude_with(&mut self, id: &ActionId, outcome: OutcomeKind, labels: Labels) {
-        self.conclude_taking(id, outcome, labels, 0, false);
+        self.conclude_taking(id, (outcome, false), labels, 0, false);
     }
 
     /// The same; where it has failed, part of it may have happened.
     pub fn conclude_maybe(&mut self, id: &ActionId, outcome: OutcomeKind, may_have_acted: bool) {
-        self.conclude_taking(id, outcome, Labels::default(), 0, may_have_acted);
+        self.conclude_taking(id, (outcome, false), Labels::default(), 0, may_have_acted);
     }
 
     fn conclude_taking(
         &mut self,
         id: &ActionId,
-        outcome: OutcomeKind,
+        (outcome, issued): (OutcomeKind, bool),
         labels: Labels,
         trusted_bytes: u64,
         may_have_acted: bool,
@@ -441,6 +450,7 @@ impl World {
             may_have_acted,
             labels,
             trusted_bytes,
+            issued,
             latency_ms: 1,
             sandbox: "none".into(),
             traffic: None,

@@ -17,6 +17,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::PlanProgress;
 use aecl_kernel::record::approval::{ApprovalRequest, Vote};
+use aecl_kernel::record::begun::Beginnings;
 use aecl_kernel::record::event::{Concluded, Entry, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, FactKey, RunFact};
 use aecl_kernel::record::goal::Goal;
@@ -199,6 +200,7 @@ impl World {
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
             endorsers: BTreeMap::new(),
+            beginnings: Beginnings::default(),
         };
         let known = BTreeMap::new();
         let stated = Stated {
@@ -383,6 +385,7 @@ pub fn conclusion(id: &ActionId, outcome: OutcomeKind) -> Conclusion {
         may_have_acted: false,
         labels: Labels::default(),
         trusted: Vec::new(),
+        issued: Vec::new(),
         latency_ms: 3,
         sandbox: "none".into(),
         traffic: None,

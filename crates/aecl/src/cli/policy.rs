@@ -65,7 +65,7 @@ enum Command {
         policy: Option<PathBuf>,
     },
     /// Say all that makes an action ask or blocks it, and for each the line of policy that would change it.
-    Why(why::Args),
+    Why(Box<why::Args>),
     /// Try each example on its own, and list the rules that none of them reaches. Exit code 1 if one is wrong.
     Test {
         /// The bundle; by default policy/ in the directory of AECL.
@@ -139,7 +139,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         Command::Show { agent, environment, policy } => {
             show::run(common, agent.as_deref(), environment.as_deref(), policy)
         }
-        Command::Why(args) => why::run(common, args),
+        Command::Why(args) => why::run(common, *args),
         Command::Test { bundle, strict } => test::run(common, bundle, strict),
         Command::Lint { bundle, allow, strict } => lint::run(common, bundle, &allow, strict),
         Command::Diff { old, new, environment, exit_code } => {

@@ -4,16 +4,16 @@
 
 use crate::base::code::{self, Code};
 use crate::base::digest::Digest;
+use crate::decide::completion;
+use crate::decide::doubts::{unproven, unproven_as};
 use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Audience, Class, Endorses};
 use crate::provenance::atoms::plain;
 use crate::provenance::canon;
 use crate::provenance::labels::SECRET_UNTRACKED;
-use crate::provenance::proof::{Backing, Leaf, Provenance, egress, judged, suffices, wants_proof};
+use crate::provenance::proof::{Backing, Gravity, Leaf, Provenance, egress, judged, wants_proof};
 use crate::record::decision::UnprovenArgument;
-use rust_decimal::Decimal;
-use serde_json::Value;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };
@@ -30,7 +30,38 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         return;
     }
     let Some(provenance) = &q.facts.provenance else { return unknown(q, &leaves, changes, findings) };
-    let strict = is_strict(q);
+    let unproven = match completion::rests_on(q) {
+        // What it carries was issued by what it completes, and everything else that matters is proven or the same there.
+        Some(_) => Vec::new(),
+        None => unproven(&leaves, typed, edition, provenance),
+    };
+    rows(q, typed, &leaves, (provenance, unproven), findings);
+}
+
+/// What would be doubted of a call in a run that has read a stranger's text, whatever this run has read, if it were as bad as what
+/// may complete it.
+pub(crate) fn doubted(
+    q: &DecisionRequest<'_>,
+    typed: &TypedAction,
+    provenance: &Provenance,
+    findings: &mut Findings,
+) {
+    let leaves = judged(q.action, typed, q.facts.edition);
+    canonical(&leaves, q.facts.edition, findings);
+    let gravity = Gravity::with(typed, q.bundle.catalogue().completers(&q.action.name));
+    let unproven = unproven_as(&leaves, typed, gravity, q.facts.edition, provenance);
+    rows(q, typed, &leaves, (provenance, unproven), findings);
+}
+
+fn rows(
+    q: &DecisionRequest<'_>,
+    typed: &TypedAction,
+    leaves: &[Leaf<'_>],
+    (provenance, unproven): (&Provenance, Vec<(Code, UnprovenArgument)>),
+    findings: &mut Findings,
+) {
+    let (strict, edition) = (is_strict(q), q.facts.edition);
+    let changes = typed.manifest.effect.changes_something();
     let about = |pointers: &mut dyn Iterator<Item = &String>| -> Vec<UnprovenArgument> {
         let class = |at: &str| typed.roles.of_pointer(at).map_or(Class::Content, |a| a.class);
         pointers.map(|at| UnprovenArgument { at: at.clone(), class: class(at) }).collect()
@@ -39,7 +70,6 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         let about = about(&mut provenance.secrets.iter());
         findings.row(code::SECRET_LEAVES, strict, format!("{} carries a secret value", names(&about)), about);
     }
-    let unproven = unproven(&leaves, typed, edition, provenance);
     for (code, message) in QUESTIONS {
         let about: Vec<UnprovenArgument> =
             unproven.iter().filter(|(c, _)| c == code).map(|(_, doubt)| doubt.clone()).collect();
@@ -53,7 +83,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
             format!("{} has a link, address or account that nobody who is trusted has named", names(&about));
         findings.row(code::UNPROVEN_LINK, strict, text, about);
     }
-    if changes && !provenance.grounded && !is_proven_elsewhere(&leaves, edition) {
+    if changes && !provenance.grounded && !is_proven_elsewhere(leaves, edition) {
         let text = match edition {
             0..GROUNDED => format!("what `{}` would create has no word of the goal", q.action.name),
             GROUNDED.. => format!(
@@ -68,8 +98,8 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         let text = format!("{} says more than the words that the goal gives for it", names(&about));
         findings.row(code::UNGROUNDED, strict, text, about);
     }
-    outside(q, typed, &leaves, provenance, findings);
-    untracked(q, typed, &leaves, findings);
+    outside(q, typed, leaves, provenance, findings);
+    untracked(q, typed, leaves, findings);
 }
 
 /// The address is one that the server itself has listed: what is offered is its digest. Asking for it tells nobody
@@ -160,56 +190,6 @@ fn canonical(leaves: &[Leaf<'_>], edition: u32, findings: &mut Findings) {
 fn has_user(url: &str) -> bool {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
-}
-
-/// Every value that needs a proof and has none that is good enough.
-pub fn unproven(
-    leaves: &[Leaf<'_>],
-    typed: &TypedAction,
-    edition: u32,
-    provenance: &Provenance,
-) -> Vec<(Code, UnprovenArgument)> {
-    let changes = typed.manifest.effect.changes_something();
-    let mut out = Vec::new();
-    for leaf in leaves {
-        let class = leaf.class;
-        let is_none = is_empty(leaf.value) && !provenance.blank.contains(&leaf.pointer);
-        if !wants_proof(leaf, changes, edition) || is_low(leaf) || is_none {
-            continue;
-        }
-        if !suffices(class, typed, edition, provenance.of(leaf)) {
-            out.push((code_of(class, changes), UnprovenArgument { at: leaf.pointer.clone(), class }));
-        }
-    }
-    out
-}
-
-fn code_of(class: Class, changes: bool) -> Code {
-    match class {
-        Class::DestUrl if !changes => code::UNPROVEN_FETCH,
-        Class::DestEmail | Class::DestUrl | Class::DestAccount | Class::DestName => {
-            code::UNPROVEN_DESTINATION
-        }
-        Class::Credential => code::UNPROVEN_CREDENTIAL,
-        Class::Profile => code::UNPROVEN_PROFILE,
-        Class::Command | Class::QuerySql => code::UNPROVEN_COMMAND,
-        Class::Magnitude => code::UNPROVEN_AMOUNT,
-        Class::Attachments => code::UNPROVEN_ATTACHMENT,
-        Class::TargetId | Class::TargetName | Class::TargetPath => code::UNPROVEN_TARGET,
-        // They need no proof.
-        Class::Content | Class::Time | Class::Flag | Class::Selector => code::UNPROVEN_TARGET,
-    }
-}
-
-/// An amount that is too small to matter.
-fn is_low(leaf: &Leaf<'_>) -> bool {
-    let exact = crate::base::amount::decimal(leaf.value);
-    leaf.argument.class == Class::Magnitude
-        && exact.is_some_and(|n| n >= Decimal::ZERO && n <= leaf.argument.low_value)
-}
-
-fn is_empty(value: &Value) -> bool {
-    plain(value).is_some_and(|text| text.is_empty()) || value.is_boolean()
 }
 
 /// From this edition on, an empty value proves nothing about what stands beside it.

@@ -3,16 +3,39 @@
 
 use crate::base::code::{self, Code};
 use crate::base::evidence::is_told;
+use crate::decide::completion;
 use crate::decide::request::{DecisionRequest, Findings, UNREAD_GOAL, is_strict, is_tainted, understood};
 use crate::define::catalogue::flow::Audience;
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::IntentMatch;
 use crate::provenance::proof::{Provenance, egress, judged};
 use crate::read::plan::PlanMatch;
+use crate::record::begun::Beginning;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };
     let Some(provenance) = q.facts.provenance.as_ref().filter(|_| is_tainted(q)) else { return };
+    let rests = completion::rests_on(q).and_then(|begun| begun.beginning.as_ref());
+    look(q, typed, (provenance, rests), findings);
+}
+
+/// What would be doubted of a call in a run that has read a stranger's text, whatever this run has read.
+pub(crate) fn doubted(
+    q: &DecisionRequest<'_>,
+    typed: &TypedAction,
+    provenance: &Provenance,
+    findings: &mut Findings,
+) {
+    look(q, typed, (provenance, None), findings);
+}
+
+/// `rests`: what stands behind the call that this one completes, where it rests on one.
+fn look(
+    q: &DecisionRequest<'_>,
+    typed: &TypedAction,
+    (provenance, rests): (&Provenance, Option<&Beginning>),
+    findings: &mut Findings,
+) {
     // What is declared counts, and not the words around it; what still needs people's yes only asks for it.
     let strict = match &provenance.plan {
         None => is_strict(q),
@@ -20,7 +43,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         Some(_) => return,
     };
     let name = &typed.manifest.name;
-    if provenance.unread && provenance.asks == IntentMatch::No {
+    if provenance.unread && provenance.asks == IntentMatch::No && rests.is_none() {
         return unread(name.as_str(), typed, strict, findings);
     }
     let told = strict && !provenance.delegates && leads_where_told(q, findings);
@@ -50,7 +73,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         IntentMatch::No => {
             let text =
                 format!("the goal does not ask for `{name}`, and the run has read what strangers wrote");
-            if !findings.has_row(8) && is_nuisance(q, typed) {
+            if rests.is_some() || (!findings.has_row(8) && is_nuisance(q, typed)) {
                 return findings.note(code::OFF_INTENT, text);
             }
             findings.row(code::OFF_INTENT, strict, text, Vec::new());
@@ -65,7 +88,8 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
             if provenance.earlier > 0
                 && !provenance.plural
                 && !names_several(&provenance.asks)
-                && !is_another_thing(q, provenance) =>
+                && !is_another_thing(q, provenance)
+                && !matches!(rests, Some(Beginning::Agreed { .. })) =>
         {
             let text =
                 format!("the goal asks for one `{name}`, and this is number {}", provenance.earlier + 1);

@@ -3,6 +3,8 @@
 
 use super::data_flow;
 use crate::base::code;
+use crate::decide::completion;
+use crate::decide::doubts::unproven;
 use crate::decide::request::{DecisionRequest, Findings, UNREAD_GOAL};
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::IntentMatch;
@@ -80,8 +82,13 @@ impl Missing {
             None => true,
         };
         let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
-        let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No);
-        let unproven = data_flow::unproven(&judged(q.action, typed, edition), typed, edition, provenance);
+        // What completes a call is wanted as that was, and everything that matters in it is proven or the same.
+        let rests = completion::rests_on(q).is_some();
+        let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No || rests);
+        let unproven = match rests {
+            true => Vec::new(),
+            false => unproven(&judged(q.action, typed, edition), typed, edition, provenance),
+        };
         let is_unread = by_words && provenance.unread;
         Some(Self { is_asked, is_unread, about: unproven.into_iter().map(|(_, doubt)| doubt).collect() })
     }

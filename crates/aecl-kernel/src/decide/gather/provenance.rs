@@ -331,7 +331,10 @@ impl Provenance {
         let Some(typed) = action.typed.as_deref().filter(|_| action.problems.is_empty()) else {
             return Ok(None);
         };
-        let asked = run.labels.untrusted || run.planned || typed.manifest.unless_proven();
+        // What may be completed without another question has to be what was asked for, whatever was read before.
+        let completers = bundle.catalogue().completers(&action.name);
+        let begins = !completers.is_empty();
+        let asked = run.labels.untrusted || run.planned || typed.manifest.unless_proven() || begins;
         if !asked || action.compensates.is_some() {
             return Ok(None);
         }
@@ -365,6 +368,7 @@ impl Provenance {
             unagreed: plan.as_ref().filter(|_| !agreed).map(|_| BTreeSet::new()),
             plan: plan.map(|plan| plan.stands(action, run.step)),
             blank: BTreeSet::new(),
+            unsendable: false,
         };
         let changes = typed.manifest.effect.changes_something();
         if let Some(calls) = search.space.find(keys::calls(&run.principal.run, &action.name, typed.kind()))? {
@@ -417,6 +421,15 @@ impl Provenance {
                 if i == LEAVES_MAX || search.has_secret(leaf.value)? {
                     out.secrets.insert(leaf.pointer.clone());
                 }
+            }
+        }
+        // It stays here itself, and what completes it takes it along.
+        if !leaves_us && completers.iter().any(|completer| completer.egress != Audience::None) {
+            let has_secrets = run.labels.classes.contains(SECRET);
+            out.unsendable = leaves.len() > LEAVES_MAX;
+            for leaf in leaves.iter().take(LEAVES_MAX) {
+                out.unsendable |= (leaf.class == Class::Content && search.has_stray_link(leaf.value)?)
+                    || (has_secrets && search.has_secret(leaf.value)?);
             }
         }
         // By what an argument is for, the goal may ask for the action; by a value that leads somewhere else it does not. Who orders

@@ -1,7 +1,7 @@
 //! The cases of an action: one tool that reads, changes and deletes, by what an argument says, is one entry with a case for
 //! each. The entry itself holds for every call that no case describes, so it is the worst of them.
 
-use super::flow::{Argument, Audience, Class, Intent, OutputLabel};
+use super::flow::{Argument, Audience, Class, CompletionRule, Intent, OutputLabel};
 use super::typed::TypedAction;
 use super::{
     ActionManifest, ApprovalRule, Compensation, Effect, Fields, Idempotency, OutputDeclaration,
@@ -71,6 +71,9 @@ pub struct CallCase {
     /// The thing that it acts on, instead of that of the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Box<ResourceDeclaration>>,
+    /// The call that it completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<CompletionRule>,
 }
 
 /// The values of an argument that a case is for. `null` is what is left out, too.
@@ -182,6 +185,7 @@ impl CallCase {
             outputs,
             intent,
             resource,
+            completes,
         } = self.clone();
         own.description = description.unwrap_or(own.description);
         own.reversibility = reversibility.or(own.reversibility);
@@ -206,6 +210,7 @@ impl CallCase {
         own.outputs = outputs.unwrap_or(own.outputs);
         own.intent = intent.unwrap_or(own.intent);
         own.resource = resource.or(own.resource);
+        own.completes = completes.or(own.completes);
         own
     }
 }
@@ -272,6 +277,9 @@ fn stricter(case: &TypedAction, entry: &TypedAction) -> Vec<(&'static str, Strin
     let asks = |m: &ActionManifest| m.reversibility() == Reversibility::Irreversible && !m.unless_proven();
     if asks(its) && !asks(entrys) {
         out.push(("no", "`unless_proven`".into(), "has it".into()));
+    }
+    if entrys.completes.is_some() && its.completes != entrys.completes {
+        out.push(("another", "`completes`".into(), "has its own".into()));
     }
     if its.idempotency > entrys.idempotency {
         let name = |m: &ActionManifest| format!("`{}`", m.idempotency.name());

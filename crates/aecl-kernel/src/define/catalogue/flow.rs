@@ -326,6 +326,18 @@ pub struct DryRunRule {
     pub rows: Option<String>,
 }
 
+/// Rule by which a call completes what another call of the same run began: it carries what that call has issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompletionRule {
+    /// The action that begins.
+    pub action: ActionName,
+    /// The argument that carries what was issued, by its name or JSON pointer.
+    pub argument: String,
+    /// Where that stands in what the action answers that begins: a JSON pointer.
+    pub issued: String,
+}
+
 /// The look-up that closes the world of an action's names.
 pub type Resolver = ActionName;
 

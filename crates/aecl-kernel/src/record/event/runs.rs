@@ -2,6 +2,7 @@
 
 use super::{Entry, RunClosed, RunOpened};
 use crate::read::plan::PlanProgress;
+use crate::record::begun::Beginnings;
 use crate::record::facts::{FactStore, RunFact, keys};
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ impl Entry {
             trusted_bytes: 0,
             barred: e.barred.clone(),
             endorsers: BTreeMap::new(),
+            beginnings: Beginnings::default(),
         };
         space.put(keys::Run(run.clone()), fact);
     }

@@ -75,6 +75,7 @@ keys! {
     InFlight(id: ActionId) => Timestamp,
     Revoked(token: String) => Timestamp,
     Trust(run: RunId, atom: Digest) => Vec<Endorsement>,
+    Issued(run: RunId, value: Digest) => crate::record::begun::Issuers,
     Calls(run: RunId, action: String) => u64,
     Sum(name: String) => crate::record::history::Sum,
     Known(name: String) => Timestamp,

@@ -55,6 +55,7 @@ fn told(answer: &Value, decision: &Value, ended: Option<&Concluded>) -> Page {
         ("state", "/state"),
         ("message", "/message"),
         ("approval", "/decision/approval"),
+        ("completes", "/decision/completes"),
         ("waits for", "/approval/id"),
         ("undoes", "/compensates"),
         ("undone by", "/undo/by"),

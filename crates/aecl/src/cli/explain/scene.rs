@@ -9,6 +9,7 @@ use aecl_kernel::base::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::define::resource::SELF;
+use aecl_kernel::policy::example::BegunAs;
 use aecl_kernel::provenance::labels::Labels;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub(in crate::cli) struct Scene {
     /// What the thing is like that it is about, as JSON of its attributes; what is related to it under "related".
     #[arg(long, value_name = "JSON")]
     pub resource: Option<String>,
+    /// It completes a call that the goal asked for, or that somebody agreed to, as its entry says.
+    #[arg(long, value_name = "HOW", value_parser = ["asked", "agreed"])]
+    pub completes: Option<String>,
     /// At this time (UTC, such as 2026-03-01T08:00:00Z); by default now.
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
@@ -82,8 +86,17 @@ impl Scene {
             goal: self.goal.clone(),
             cages: HostIsolation::default(),
             resources: resources(self)?,
+            completes: self.completes.as_deref().map(begun),
             at,
         })
+    }
+}
+
+/// What stands behind the call that it completes, as the option says.
+fn begun(how: &str) -> BegunAs {
+    match how {
+        "agreed" => BegunAs::Agreed,
+        _ => BegunAs::Asked,
     }
 }
 

@@ -53,7 +53,11 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
                     (Some(approval), Some(step)) => {
                         (Tone::Good, "allowed", format!("{about}, step {} of the plan {approval}", step + 1))
                     }
-                    _ => (Tone::Good, "allowed", about),
+                    _ => {
+                        let rests = e.decision.completes.as_ref();
+                        let rests = rests.map_or(String::new(), |begun| format!(", completes {begun}"));
+                        (Tone::Good, "allowed", format!("{about}{rests}"))
+                    }
                 },
                 "blocked" => (Tone::Bad, "blocked", format!("{about}: {}", e.decision.reason())),
                 "escalated" => (Tone::Mind, "held", format!("{about}: {}", e.decision.reason())),

@@ -116,6 +116,11 @@ fn page(found: &[Why], all: bool) -> Page {
         }
         let when = why.when.as_ref().map_or_else(String::new, |when| format!(" where {when}"));
         page.heading(&format!("{}{when}, by {}", why.action, why.agent));
+        if let Some(begun) = &why.completes {
+            page.line(format!(
+                "  Completes `{begun}`: where that was asked for or agreed to, nobody is asked again about its id and the goal."
+            ));
+        }
         for (i, spoken) in why.situations.iter().enumerate() {
             situation(&mut page, spoken, all);
             if i == 0 && spoken.reasons.len() > 1 {

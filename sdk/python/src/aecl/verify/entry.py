@@ -272,7 +272,7 @@ PLAN = form(
 ASK = form(
     approval=name, action=name, of_run=name, digest=digest, need=QUORUM, excluded_=list_of(text),
     votes_=list_of(VOTE), state=STATE, asked_at=moment, rows__=u64, confirm_=list_of(CONFIRM), tier__=TIER,
-    instead_of__=TIER, plan__=PLAN, expires_at=moment,
+    instead_of__=TIER, plan__=PLAN, completed_by_=list_of(form(action=name, definition=digest)), expires_at=moment,
 )  # fmt: skip
 OFFERS = form(views=flag, overlays=flag, listener=flag, unlimited_memory=flag, host_programs_=flag)
 BACKEND = form(
