@@ -90,7 +90,7 @@ fn tainted(atoms: usize) -> Scene {
     }
     let goal = "Read the complaint, then refund 12.5 for order-00000001 because the parcel never came";
     scene.space.insert(FactKey::Goal(run.clone()), Fact::Goal(Goal::new(goal.into(), None)));
-    let mark = Endorsement { by: Endorses::System, named: false, secret: false };
+    let mark = Endorsement::of(Endorses::System);
     for n in 0..atoms {
         let atom = Atom { kind: AtomKind::Id, text: format!("order-{n:08}") };
         scene.space.insert(FactKey::Trust(run.clone(), atom.digest()), Fact::Trust(vec![mark]));
