@@ -5,6 +5,7 @@ pub mod http;
 pub mod mcp;
 pub mod process;
 pub mod sql;
+pub mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Connectors {
     pub files: files::FilesConnector,
     /// Programs in cages.
     pub process: process::ProcessConnector,
+    /// Programs of the operator's that take calls.
+    pub worker: worker::WorkerConnector,
     /// Where their credentials come from.
     pub vault: Vault,
     world: Option<Arc<dyn Connector>>,
@@ -60,6 +63,8 @@ impl Connectors {
         let (base, apart) = match connector {
             Some(ConnectorSpec::Files(spec)) => (Some(spec.root.clone()), false),
             Some(ConnectorSpec::Http(_) | ConnectorSpec::Sql(_) | ConnectorSpec::Process(_)) => (ours, true),
+            // A worker may well run beside us, and read files as we do.
+            Some(ConnectorSpec::Worker(_)) => (ours, false),
             Some(ConnectorSpec::Mcp { server, .. }) => {
                 match self.mcp.upstream(session, server).as_ref().map(mcp::Upstream::transport) {
                     Some(mcp::Transport::Stdio { cwd, .. }) => (cwd.clone().or(ours), false),
@@ -82,6 +87,7 @@ impl Connectors {
             ConnectorSpec::Sql(_) => &self.sql,
             ConnectorSpec::Files(_) => &self.files,
             ConnectorSpec::Process(_) => &self.process,
+            ConnectorSpec::Worker(_) => &self.worker,
         }
     }
 }

@@ -93,6 +93,7 @@ impl Executor {
         let checked = match spec {
             ConnectorSpec::Sql(statement) => sql::check(statement),
             ConnectorSpec::Process(program) => process::spec::check(program).map(drop),
+            ConnectorSpec::Worker(work) => work.check(),
             ConnectorSpec::Mcp { .. } | ConnectorSpec::Http(_) | ConnectorSpec::Files(_) => Ok(()),
         };
         checked.and_then(|()| check_secrets(spec)).map_err(|e| format!("`connector`: {e}"))
@@ -229,7 +230,10 @@ impl Executor {
                     false => ShownFiles::None,
                 }
             }
-            ConnectorSpec::Http(_) | ConnectorSpec::Sql(_) | ConnectorSpec::Process(_) => ShownFiles::None,
+            ConnectorSpec::Http(_)
+            | ConnectorSpec::Sql(_)
+            | ConnectorSpec::Process(_)
+            | ConnectorSpec::Worker(_) => ShownFiles::None,
         }
     }
 
@@ -278,7 +282,7 @@ fn check_secrets(spec: &ConnectorSpec) -> Result<(), String> {
         ConnectorSpec::Sql(spec) if spec.statement.contains("{secret:") => {
             Err("a statement holds no secrets: what it says is shown to people and kept".into())
         }
-        ConnectorSpec::Sql(_) | ConnectorSpec::Files(_) => Ok(()),
+        ConnectorSpec::Sql(_) | ConnectorSpec::Files(_) | ConnectorSpec::Worker(_) => Ok(()),
         ConnectorSpec::Process(spec) => {
             let texts = spec.argv.iter().chain(spec.env.values()).chain(&spec.stdin);
             if texts.into_iter().any(|text| text.contains("{secret:")) {

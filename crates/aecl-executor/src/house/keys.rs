@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 /// How keys begin that `aecl` hands out, and how many characters follow: 32 random bytes in base64.
-const PREFIXES: [&str; 2] = ["aecl_p_", "aecl_o_"];
+const PREFIXES: [&str; 3] = ["aecl_p_", "aecl_o_", "aecl_w_"];
 const RANDOM_CHARS: usize = 43;
 /// What stands instead.
 const INSTEAD: &str = "[key of AECL]";

@@ -7,6 +7,7 @@ pub mod files;
 pub mod http;
 pub mod process;
 pub mod sql;
+pub mod worker;
 
 use crate::define::isolation::Requirements;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use files::FilesSpec;
 use http::HttpSpec;
 use process::ProcessSpec;
 use sql::SqlSpec;
+use worker::WorkerSpec;
 
 /// Specification of a connector: how an action reaches the world, as its catalogue entry says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub enum ConnectorSpec {
     Files(FilesSpec),
     /// A program in a cage.
     Process(Box<ProcessSpec>),
+    /// A program of the operator's that takes calls from here.
+    Worker(WorkerSpec),
 }
 
 /// Kind of a connector, as `kind` names it.
@@ -51,6 +55,7 @@ pub enum ConnectorKind {
     Sql,
     Files,
     Process,
+    Worker,
 }
 
 impl ConnectorKind {
@@ -92,6 +97,7 @@ impl ConnectorSpec {
             Self::Sql(_) => ConnectorKind::Sql,
             Self::Files(_) => ConnectorKind::Files,
             Self::Process(_) => ConnectorKind::Process,
+            Self::Worker(_) => ConnectorKind::Worker,
         }
     }
 
@@ -99,7 +105,7 @@ impl ConnectorSpec {
     pub fn program(&self) -> Option<&ProcessSpec> {
         match self {
             Self::Process(spec) => Some(spec),
-            Self::Mcp { .. } | Self::Http(_) | Self::Sql(_) | Self::Files(_) => None,
+            Self::Mcp { .. } | Self::Http(_) | Self::Sql(_) | Self::Files(_) | Self::Worker(_) => None,
         }
     }
 
@@ -114,7 +120,13 @@ impl UnreadableConnector {
     pub fn needs(&self) -> Option<Requirements> {
         match self.kind {
             Some(ConnectorKind::Process) => Some(Requirements::ALL),
-            Some(ConnectorKind::Mcp | ConnectorKind::Http | ConnectorKind::Sql | ConnectorKind::Files)
+            Some(
+                ConnectorKind::Mcp
+                | ConnectorKind::Http
+                | ConnectorKind::Sql
+                | ConnectorKind::Files
+                | ConnectorKind::Worker,
+            )
             | None => None,
         }
     }
@@ -197,6 +209,7 @@ mod tests {
             json!({ "kind": "http", "method": "GET", "url": "https://a.example/" }),
             json!({ "kind": "sql", "database": "a.db", "mode": "read", "statement": "SELECT 1" }),
             json!({ "kind": "files", "root": "/srv" }),
+            json!({ "kind": "worker" }),
         ] {
             ConnectorSpec::read(&written).unwrap();
             assert_eq!(needs(&written), None, "{written}");
@@ -235,6 +248,7 @@ mod tests {
             json!({ "kind": "http", "method": "GET", "url": "https://a.example/" }),
             json!({ "kind": "sql", "database": "a.db", "mode": "read", "statement": "SELECT 1" }),
             json!({ "kind": "files", "root": "/srv" }),
+            json!({ "kind": "worker" }),
             program(&json!({})),
         ] {
             let spec = ConnectorSpec::read(&written).unwrap().unwrap();

@@ -99,9 +99,13 @@ pub(in crate::cli) fn shown(bundle: &Bundle) -> Vec<(String, Reach)> {
                 spec.views.iter().map(|view| ("the view", view.source.as_path())).collect()
             }
             Some(ConnectorSpec::Files(spec)) => vec![("the root", &spec.root)],
-            Some(ConnectorSpec::Mcp { .. } | ConnectorSpec::Http(_) | ConnectorSpec::Sql(_)) | None => {
-                Vec::new()
-            }
+            Some(
+                ConnectorSpec::Mcp { .. }
+                | ConnectorSpec::Http(_)
+                | ConnectorSpec::Sql(_)
+                | ConnectorSpec::Worker(_),
+            )
+            | None => Vec::new(),
         };
         for (what, path) in paths {
             if let Some((reach, _)) = reach(&path.display().to_string(), None) {
