@@ -45,6 +45,9 @@ pub struct Config {
     /// Programs that open runs for agents.
     #[serde(default)]
     pub orchestrators: Vec<Orchestrator>,
+    /// Programs that carry out actions with credentials of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerKey>,
     /// Upstream MCP servers, by name.
     #[serde(default)]
     pub servers: BTreeMap<String, Transport>,
@@ -243,6 +246,18 @@ pub struct Orchestrator {
     /// The environments it may open runs in; absent: that of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environments: Option<BTreeSet<Environment>>,
+    /// SHA-256 of its key.
+    pub key: Digest,
+}
+
+/// A program that takes calls of actions, carries them out and reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerKey {
+    /// Its name.
+    pub id: String,
+    /// The actions that it may serve.
+    pub actions: BTreeSet<String>,
     /// SHA-256 of its key.
     pub key: Digest,
 }
@@ -502,6 +517,7 @@ impl Config {
             .iter()
             .map(|p| (p.id.as_str(), p.key))
             .chain(self.orchestrators.iter().map(|o| (o.id.as_str(), o.key)))
+            .chain(self.workers.iter().map(|w| (w.id.as_str(), w.key)))
         {
             if !keys.insert(key) {
                 return Err(format!("`{who}` has the key of somebody else; each key belongs to one"));
@@ -510,6 +526,21 @@ impl Config {
         let mut people = BTreeSet::new();
         if let Some(twice) = self.people.iter().find(|p| !people.insert(&p.id)) {
             return Err(format!("the person `{}` stands twice", twice.id));
+        }
+        let mut workers = BTreeSet::new();
+        for worker in &self.workers {
+            if PersonId::new(&worker.id).is_err() || !workers.insert(&worker.id) {
+                return Err(format!(
+                    "`workers` has `{}` twice, or it is no name; take letters, digits and `_ - . : @ /`",
+                    worker.id
+                ));
+            }
+            if worker.actions.is_empty() {
+                return Err(format!(
+                    "`actions` of the worker `{}` is empty, so its key is for nothing; name one",
+                    worker.id
+                ));
+            }
         }
         let empty = |list: &Option<BTreeSet<TenantId>>| list.as_ref().is_some_and(BTreeSet::is_empty);
         let people = self.people.iter().filter(|p| empty(&p.tenants)).map(|p| p.id.as_str());

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Config, Home};
 use crate::error::GateError;
-use crate::identity::{self, Identity, Session};
+use crate::identity::{self, Identity, Session, WorkerIdentity};
 use crate::issued::Renewals;
 use crate::looks::Looks;
 use crate::metrics::Metrics;
@@ -165,9 +165,17 @@ impl Gate {
         identity::who(&self.config(), key)
     }
 
+    /// Which worker has this key.
+    pub fn worker(&self, key: &str) -> Result<WorkerIdentity, GateError> {
+        identity::which_worker(&self.config(), key)
+    }
+
     /// On whose account a request goes: the agent of a token that verifies, or whose key it is. Whether the token still
     /// counts is judged with the request.
     pub fn bearer_of(&self, credential: &str) -> Option<String> {
+        if credential.starts_with(identity::WORKER_KEY) {
+            return self.worker(credential).ok().map(|worker| format!("worker:{}", worker.id));
+        }
         if credential.starts_with("aecl_") {
             return self.identify(credential).ok().map(|identity| identity.name());
         }

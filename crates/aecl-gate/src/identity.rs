@@ -86,6 +86,19 @@ impl Identity {
     }
 }
 
+/// A worker, once its key is known: a program that carries out actions with credentials of its own. It is no
+/// [`Identity`], so it opens, proposes, answers and reads nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerIdentity {
+    /// Its name.
+    pub id: String,
+    /// The actions that it may serve.
+    pub actions: BTreeSet<String>,
+}
+
+/// How the key of a worker begins.
+pub const WORKER_KEY: &str = "aecl_w_";
+
 /// A run token that was verified: who acts, with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -105,6 +118,15 @@ pub fn new_key(kind: char) -> Result<(String, Digest), GateError> {
     Ok((key, hash))
 }
 
+/// A fresh key for a worker, and its hash. Behind it stands the public key with which permits are signed, so whoever has
+/// the one has pinned the other.
+pub fn new_worker_key(public: &[u8; 32]) -> Result<(String, Digest), GateError> {
+    let (random, _) = new_key('w')?;
+    let key = format!("{random}.{}", BASE64_URL_SAFE_NO_PAD.encode(public));
+    let hash = hash_key(&key);
+    Ok((key, hash))
+}
+
 /// The hash under which a key is stored. Keys have 256 random bits, so a plain hash cannot be guessed.
 pub fn hash_key(key: &str) -> Digest {
     Digest::of_parts("aecl/key/v1", &[key.as_bytes()])
@@ -112,6 +134,10 @@ pub fn hash_key(key: &str) -> Digest {
 
 /// Finds out whose key this is. Every stored hash is compared, in constant time each.
 pub(crate) fn who(config: &Config, key: &str) -> Result<Identity, GateError> {
+    if key.starts_with(WORKER_KEY) {
+        let why = "the key of a worker takes and reports work, and is good for nothing else";
+        return Err(GateError::refused(code::FORBIDDEN, why));
+    }
     let hash = hash_key(key);
     let mut found = None;
     for person in &config.people {
@@ -129,5 +155,20 @@ pub(crate) fn who(config: &Config, key: &str) -> Result<Identity, GateError> {
     }
     found.ok_or_else(|| {
         GateError::refused(code::TOKEN_INVALID, "the key is not known; keys are made by `aecl keys add`")
+    })
+}
+
+/// Finds out which worker has this key, as [`who`] does.
+pub(crate) fn which_worker(config: &Config, key: &str) -> Result<WorkerIdentity, GateError> {
+    let hash = hash_key(key);
+    let mut found = None;
+    for worker in &config.workers {
+        if bool::from(worker.key.bytes().ct_eq(hash.bytes())) {
+            found = Some(WorkerIdentity { id: worker.id.clone(), actions: worker.actions.clone() });
+        }
+    }
+    found.ok_or_else(|| {
+        let why = "the key of this worker is not known; `aecl keys add worker` makes one";
+        GateError::refused(code::TOKEN_INVALID, why)
     })
 }

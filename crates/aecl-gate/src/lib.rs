@@ -49,9 +49,10 @@ pub mod tokens;
 mod upkeep;
 pub mod votes;
 mod wait;
+pub mod workers;
 
 pub use clock::Clock;
 pub use error::GateError;
 pub use gate::Gate;
-pub use identity::{Identity, Session};
+pub use identity::{Identity, Session, WorkerIdentity};
 pub use open::Parts;

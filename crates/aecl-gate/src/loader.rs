@@ -7,6 +7,7 @@ use aecl_executor::root_dir::read_plain;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::catalogue::flow::Audience;
 use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::worker::WorkerSpec;
 use aecl_kernel::policy::problem::{BundleProblem, Source};
 use std::path::Path;
 
@@ -31,6 +32,17 @@ pub fn load(dir: &Path) -> Result<VettedBundle, GateError> {
                  `external`, or `tenant` if all of them are yours"
             );
             problems.push(BundleProblem { path: "actions".into(), message, fatal: true });
+        }
+        if let Some(ConnectorSpec::Worker(WorkerSpec { compensates: Some(original), .. })) = typed.connector()
+        {
+            let served = bundle.catalogue().find(original).and_then(|typed| typed.connector());
+            if !matches!(served, Some(ConnectorSpec::Worker(WorkerSpec { compensates: None, .. }))) {
+                let message = format!(
+                    "`{name}`: its connector's `compensates` names `{original}`, which is no action that a worker carries \
+                     out; name the one under which the function is registered"
+                );
+                problems.push(BundleProblem { path: "actions".into(), message, fatal: true });
+            }
         }
         // An action without a connector can be authorised, but not carried out.
         if typed.readable_connector() != Ok(None)

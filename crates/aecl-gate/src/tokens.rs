@@ -2,6 +2,7 @@
 //! never to the model.
 
 use crate::error::GateError;
+use aecl_executor::connectors::worker::words::{WorkFunction, WorkOrder, WorkerId};
 use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, RunId};
@@ -69,8 +70,54 @@ struct PermitClaims<'a> {
     digest: String,
 }
 
+/// Leave for a worker to call one function once, with exactly these bytes. It is made when the worker accepts, and holds
+/// what the worker has made up for that: so it is for this worker, for now, and for nobody who has copied it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WorkClaims {
+    iss: String,
+    aud: String,
+    /// The worker's name.
+    pub(crate) sub: String,
+    /// Its process.
+    pub(crate) instance: String,
+    /// What the worker has sent along when it accepted.
+    pub(crate) nonce: String,
+    /// The delivery.
+    pub(crate) jti: String,
+    iat: i64,
+    exp: i64,
+    /// The action on record.
+    pub(crate) call: String,
+    /// Its name.
+    pub(crate) action: String,
+    /// Under which action the function is registered.
+    pub(crate) serves: String,
+    pub(crate) function: WorkFunction,
+    /// SHA-256 of the canonical arguments.
+    pub(crate) arguments: String,
+    /// The idempotency key.
+    pub(crate) key: String,
+    pub(crate) timeout_ms: u64,
+    pub(crate) lease_ms: u64,
+}
+
+/// A greeting for a worker, by which it knows whom it has reached before it says that it is ready.
+#[derive(Serialize)]
+struct GreetingClaims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    instance: &'a str,
+    nonce: &'a str,
+    iat: i64,
+    exp: i64,
+}
+
 const RUN: &str = "aecl:run";
 const PERMIT: &str = "aecl:permit";
+const WORK: &str = "aecl:work";
+const GREETING: &str = "aecl:worker";
+const WORK_TYPE: &str = "aecl-work+jwt";
 
 impl Tokens {
     /// Tokens of this issuer, signed with this key.
@@ -206,6 +253,76 @@ impl Tokens {
         };
         jsonwebtoken::encode(&self.header("aecl-permit+jwt"), &claims, &self.encoding)
             .map_err(|e| GateError::refused(code::INTERNAL, format!("the permit cannot be signed: {e}")))
+    }
+}
+
+impl Tokens {
+    /// The public key with which all this is verified.
+    pub fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    fn signed(&self, typ: &str, claims: &impl Serialize) -> Result<String, GateError> {
+        jsonwebtoken::encode(&self.header(typ), claims, &self.encoding)
+            .map_err(|e| GateError::refused(code::INTERNAL, format!("`{typ}` cannot be signed: {e}")))
+    }
+
+    /// A greeting for the worker that has connected with this nonce.
+    pub(crate) fn greeting(&self, id: &WorkerId, nonce: &str, now: Timestamp) -> Result<String, GateError> {
+        let (iss, sub, instance) = (self.issuer.as_str(), id.worker.as_str(), id.instance.as_str());
+        let iat = now.0.div_euclid(1000);
+        let claims = GreetingClaims { iss, aud: GREETING, sub, instance, nonce, iat, exp: iat + 60 };
+        self.signed("aecl-worker+jwt", &claims)
+    }
+
+    /// Leave for the worker that accepts this delivery with this nonce. It is to begin within its lease.
+    pub(crate) fn work(
+        &self,
+        id: &WorkerId,
+        delivery: &str,
+        nonce: &str,
+        work: &WorkOrder,
+        now: Timestamp,
+    ) -> Result<String, GateError> {
+        let iat = now.0.div_euclid(1000);
+        let lease_s = i64::try_from(work.limits.lease_ms / 1000).unwrap_or(1).max(1);
+        let claims = WorkClaims {
+            iss: self.issuer.clone(),
+            aud: WORK.into(),
+            sub: id.worker.clone(),
+            instance: id.instance.clone(),
+            nonce: nonce.to_owned(),
+            jti: delivery.to_owned(),
+            iat,
+            exp: iat + lease_s,
+            call: work.action_id.clone(),
+            action: work.action.clone(),
+            serves: work.serves.clone(),
+            function: work.function,
+            arguments: Digest::of(&work.arguments).to_string(),
+            key: work.idempotency_key.clone(),
+            timeout_ms: work.timeout_ms,
+            lease_ms: work.limits.lease_ms,
+        };
+        self.signed(WORK_TYPE, &claims)
+    }
+
+    /// What such leave says, which a worker sends along with its report. A report may come late, so its age is no matter.
+    pub(crate) fn read_work(&self, permit: &str) -> Result<WorkClaims, GateError> {
+        let refused = |why: &str| {
+            GateError::refused(code::REQUEST_INVALID, format!("`permit` is none of this server: {why}"))
+        };
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[WORK]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.validate_exp = false;
+        let data = jsonwebtoken::decode::<WorkClaims>(permit, &self.decoding, &validation)
+            .map_err(|e| refused(&e.to_string()))?;
+        match data.header.typ.as_deref() {
+            Some(WORK_TYPE) => Ok(data.claims),
+            Some(_) | None => Err(refused("it is of another type")),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod view;
 mod watch;
 pub mod web;
 pub mod wire;
+pub mod workers;
 
 use aecl_gate::Gate;
 use aecl_mcp as mcp;
@@ -87,9 +88,13 @@ pub fn router(gate: Gate, options: &Options) -> Router {
     // Agents and people have seats of their own: agents that wait do not keep a person from answering them.
     let shares = Shares::of(requests_max, 2);
     let agents = agents.layer(seats()).layer(from_fn_with_state(shares, guard::share));
+    let (workers, _) = for_workers().split_for_parts();
+    // Theirs, too: what they report ends what agents wait for.
+    let workers = workers.layer(seats()).layer(from_fn_with_state(Shares::of(requests_max, 2), guard::share));
     let people = people.merge(web::router(&app)).layer(from_fn(guard::deadline)).layer(seats());
     Router::new()
         .merge(agents)
+        .merge(workers)
         .merge(people)
         .merge(operations.route("/openapi.json", get(ops::openapi)))
         .fallback(guard::nothing)
@@ -125,6 +130,7 @@ fn for_agents() -> OpenApiRouter<App> {
 fn for_people() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(actions::resolve))
+        .routes(routes!(workers::list))
         .routes(routes!(approvals::queue))
         .routes(routes!(approvals::show))
         .routes(routes!(approvals::approve))
@@ -142,6 +148,16 @@ fn for_people() -> OpenApiRouter<App> {
         .routes(routes!(ledger::of_run))
         .routes(routes!(ledger::of_action))
         .route("/v1/ledger/tile/{*path}", get(ledger::tile))
+}
+
+/// What workers use.
+fn for_workers() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(workers::connect))
+        .routes(routes!(workers::accept))
+        .routes(routes!(workers::heartbeat))
+        .routes(routes!(workers::report))
+        .routes(routes!(workers::drain))
 }
 
 /// What machines use to look after this one.

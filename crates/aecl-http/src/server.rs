@@ -80,7 +80,12 @@ pub async fn serve_with(gate: Gate, listeners: Listeners, options: Options) -> u
             }
         }
     };
-    tokio::join!(tcp, unix, options.closing.cancelled());
+    let closes = async {
+        options.closing.cancelled().await;
+        // Whoever waits for a worker is answered; a worker that has a call reports it to the next start.
+        gate.desk().close();
+    };
+    tokio::join!(tcp, unix, closes);
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time and are dropped");
     }

@@ -12,6 +12,7 @@ pub mod run;
 pub mod summary;
 pub mod undo;
 pub mod words;
+pub mod worker;
 
 pub use action::*;
 pub use approval::*;
@@ -23,6 +24,7 @@ pub use policy::*;
 pub use run::*;
 pub use undo::*;
 pub use words::*;
+pub use worker::*;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -31,6 +31,7 @@ mod secrets;
 pub mod serve;
 mod servers;
 pub(crate) mod show;
+mod workers;
 mod wrap;
 
 pub use common::Common;
@@ -97,12 +98,14 @@ enum Command {
     Resolve(resolve::Args),
     /// Review imported tools.
     Catalog(catalog::Args),
-    /// Make keys for people and orchestrators.
+    /// Make keys for people, orchestrators and workers.
     Keys(keys::Args),
     /// Keep credentials in an encrypted store.
     Secrets(secrets::Args),
     /// Log in at servers that want it, and see where somebody is logged in.
     Servers(servers::Args),
+    /// Show which workers are connected, what they serve and what they have.
+    Workers(workers::Args),
     /// Check configuration, keys and the eleven-point list.
     Doctor(doctor::Args),
     /// Say what a command does, or what a code means.
@@ -170,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&common, args),
         Command::Secrets(args) => secrets::run(&common, args),
         Command::Servers(args) => servers::run(&common, args),
+        Command::Workers(args) => workers::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
         Command::Help(args) => help::run(&common, args),
         Command::Completions { shell } => {

@@ -266,6 +266,10 @@ codes! {
     CONFIG_INVALID = "config_invalid";
     /// There is no such action on record.
     RECORD_UNKNOWN = "record_unknown";
+    /// The delivery is not there for this worker, or not any more.
+    WORK_GONE = "work_gone";
+    /// What a worker says came late, and the record says otherwise.
+    WORK_ANSWERED = "work_answered";
     /// The principal may not do this.
     FORBIDDEN = "forbidden";
     /// The request is not understood.

@@ -14,6 +14,7 @@ mod record;
 mod sandbox;
 mod secrets;
 pub(super) mod tenants;
+mod workers;
 
 pub(in crate::cli) use check::{Check, Seen, State};
 
@@ -65,6 +66,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     secrets::scopes(&seen, &mut checks);
     home::people(&seen, &mut checks);
     tenants::look(&seen, &mut checks);
+    workers::look(common, &seen, &mut checks);
     reach::look(&seen, &mut checks);
     let ledger = record::look(&seen, &mut checks);
     host::look(&seen, &ledger, &mut checks);

@@ -1,13 +1,13 @@
-//! `aecl keys`: keys for people and orchestrators. A key is shown once; the configuration keeps its hash.
+//! `aecl keys`: keys for people, orchestrators and workers. A key is shown once; the configuration keeps its hash.
 
 mod edit;
 mod file;
 
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
-use aecl_gate::config::{Config, Home, Orchestrator, Person};
+use aecl_gate::config::{Config, Home, Orchestrator, Person, WorkerKey};
 use aecl_gate::identity::{self, OPERATORS};
-use aecl_gate::loader;
+use aecl_gate::{keys as key_file, loader};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, BadId, Environment, PersonId, TenantId};
 use clap::Subcommand;
@@ -22,6 +22,7 @@ Examples:
   aecl keys add person bob --group finance --tenant alpha
   aecl keys add orchestrator planner --agent assistant
   aecl keys add orchestrator stage --agent assistant --tenant alpha --environment staging
+  aecl keys add worker payments --action transfer_funds
   aecl keys list
   aecl keys remove ann
 
@@ -40,7 +41,7 @@ enum Command {
     Add(Add),
     /// Show whose keys are known.
     List,
-    /// Take a person or an orchestrator out of aecl.yaml; the key is worth nothing from then on.
+    /// Take a person, an orchestrator or a worker out of aecl.yaml; the key is worth nothing from then on.
     Remove {
         /// Whom.
         name: String,
@@ -74,6 +75,15 @@ enum Add {
         #[arg(long = "environment", value_name = "ENVIRONMENT")]
         environments: Vec<String>,
     },
+    /// A program that carries out actions with credentials of its own. Its key holds the public key of this home, too, by
+    /// which it knows that a call comes from here.
+    Worker {
+        /// The program's name.
+        name: String,
+        /// An action that it may serve.
+        #[arg(long = "action", value_name = "ACTION", required = true)]
+        actions: Vec<String>,
+    },
 }
 
 /// Runs it.
@@ -87,6 +97,7 @@ pub fn run(common: &Common, args: Args) -> Result {
             let place = (read(&tenants, TenantId::new)?, read(&environments, Environment::new)?);
             add_orchestrator(common, &home, &name, &agents, place)
         }
+        Command::Add(Add::Worker { name, actions }) => add_worker(common, &home, &name, actions),
         Command::List => list(common, &home),
         Command::Remove { name } => remove(common, &home, &name),
     }
@@ -199,10 +210,40 @@ fn add_orchestrator(
     hand_over(common, "orchestrator", name, more, &key, &hash)
 }
 
+fn add_worker(common: &Common, home: &Home, name: &str, actions: Vec<String>) -> Result {
+    let is_name = |name: &str| PersonId::new(name).is_ok();
+    if let Some(odd) = std::iter::once(name).chain(actions.iter().map(String::as_str)).find(|n| !is_name(n)) {
+        return Err(Error::new(format!("`{}` is no name", show::inert_line(odd)))
+            .hint("take letters, digits and `_ - . : @ /`"));
+    }
+    let actions: BTreeSet<String> = actions.into_iter().collect();
+    let public = key_file::read(&home.keys().join("tokens.pem"))?.verifying_key().to_bytes();
+    let (key, hash) = identity::new_worker_key(&public)?;
+    file::change(home, |config, text| {
+        free(config, name)?;
+        let entry = vec![
+            format!("id: {}", edit::quoted(name)),
+            format!("actions: {}", edit::flow(&actions)),
+            format!("key: {}", edit::quoted(&hash.to_string())),
+        ];
+        let text = edit::insert(text, "workers", &entry)?;
+        let mut wanted = config.clone();
+        wanted.workers.push(WorkerKey { id: name.to_owned(), actions: actions.clone(), key: hash });
+        Ok((text, wanted))
+    })?;
+    if let Ok(bundle) = loader::load(&home.policy()) {
+        for action in actions.iter().filter(|action| bundle.catalogue().find(action).is_none()) {
+            show::say(&format!("the catalogue has no action `{action}` yet"));
+        }
+    }
+    hand_over(common, "worker", name, json!({"actions": actions}), &key, &hash)
+}
+
 /// Whether nobody is called so yet.
 fn free(config: &Config, name: &str) -> std::result::Result<(), Error> {
     let taken = config.people.iter().any(|p| p.id.as_str() == name)
-        || config.orchestrators.iter().any(|o| o.id == name);
+        || config.orchestrators.iter().any(|o| o.id == name)
+        || config.workers.iter().any(|w| w.id == name);
     if !taken {
         return Ok(());
     }
@@ -251,7 +292,12 @@ fn list(common: &Common, home: &Home) -> Result {
                 with_place(said, o.tenants.as_ref(), o.environments.as_ref())
             })
             .collect();
-        show::print_json(&json!({"people": people, "orchestrators": orchestrators}));
+        let workers: Vec<_> = config
+            .workers
+            .iter()
+            .map(|w| json!({"id": w.id, "actions": w.actions, "key_hash": w.key}))
+            .collect();
+        show::print_json(&json!({"people": people, "orchestrators": orchestrators, "workers": workers}));
         return Ok(Exit::Done);
     }
     let environment = BTreeSet::from([config.environment.clone()]);
@@ -281,6 +327,11 @@ fn list(common: &Common, home: &Home) -> Result {
             &o.key.short(),
         ]);
     }
+    for worker in &config.workers {
+        let actions: Vec<&str> = worker.actions.iter().map(String::as_str).collect();
+        let may = format!("carry out {}", actions.join(", "));
+        table.plain(&["worker", &worker.id, &may, "", "", &worker.key.short()]);
+    }
     let mut page = Page::new();
     page.table(&table);
     if config.people.is_empty() {
@@ -301,18 +352,23 @@ fn remove(common: &Common, home: &Home, name: &str) -> Result {
         let mut wanted = config.clone();
         let person = config.people.iter().position(|p| p.id.as_str() == name);
         let program = config.orchestrators.iter().position(|o| o.id == name);
-        let text = match (person, program) {
-            (Some(at), _) => {
+        let worker = config.workers.iter().position(|w| w.id == name);
+        let text = match (person, program, worker) {
+            (Some(at), _, _) => {
                 wanted.people.remove(at);
                 edit::remove(text, "people", at, config.people.len())?
             }
-            (None, Some(at)) => {
+            (None, Some(at), _) => {
                 wanted.orchestrators.remove(at);
                 edit::remove(text, "orchestrators", at, config.orchestrators.len())?
             }
-            (None, None) => {
+            (None, None, Some(at)) => {
+                wanted.workers.remove(at);
+                edit::remove(text, "workers", at, config.workers.len())?
+            }
+            (None, None, None) => {
                 return Err(Error::new(format!(
-                    "there is no person or orchestrator `{}`",
+                    "there is no person, orchestrator or worker `{}`",
                     show::inert_line(name)
                 ))
                 .hint("`aecl keys list` shows them"));

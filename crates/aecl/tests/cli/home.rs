@@ -343,7 +343,7 @@ const WITHOUT_A_HOME: &[(&[&str], i32)] = &[
     (&["keys", "list"], 1), (&["keys", "add", "person", "me", "--group", "operators"], 1),
     (&["secrets", "list"], 1), (&["secrets", "rm", "x"], 1),
     (&["image", "list", "layout"], 0), (&["run", "--memory", "none", "--", "true"], 0),
-    (&["servers", "status"], 1),
+    (&["servers", "status"], 1), (&["workers"], 1),
     (&["help", "config_invalid"], 0), (&["completions", "bash"], 0), (&["__complete", "--", "log", "show", ""], 0),
 ];
 

@@ -85,7 +85,8 @@ fn servers(common: &Common) -> Vec<Offer> {
 fn keys(common: &Common) -> Vec<Offer> {
     let Some(config) = config(common) else { return Vec::new() };
     let people = config.people.iter().map(|person| offer(person.id.as_str(), "a person"));
-    people.chain(config.orchestrators.iter().map(|o| offer(&o.id, "an orchestrator"))).collect()
+    let programs = config.orchestrators.iter().map(|o| offer(&o.id, "an orchestrator"));
+    people.chain(programs).chain(config.workers.iter().map(|w| offer(&w.id, "a worker"))).collect()
 }
 
 fn groups(common: &Common) -> Vec<Offer> {
