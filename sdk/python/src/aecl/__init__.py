@@ -43,12 +43,15 @@ if TYPE_CHECKING:
         Unavailable,
         Underway,
         Unknown,
+        Worker,
+        WorkerCall,
         aguard,
         aopen_run,
         aresume,
         guard,
         open_run,
         resume,
+        worker_call,
     )
 
 __all__ = [
@@ -77,12 +80,15 @@ __all__ = [
     "Unavailable",
     "Underway",
     "Unknown",
+    "Worker",
+    "WorkerCall",
     "aguard",
     "aopen_run",
     "aresume",
     "guard",
     "open_run",
     "resume",
+    "worker_call",
 ]
 
 __version__ = "0.1.0"

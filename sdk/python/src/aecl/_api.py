@@ -32,6 +32,7 @@ from .errors import (
     Underway,
     Unknown,
 )
+from .worker import Worker, WorkerCall, worker_call
 
 __all__ = [
     "AlreadyDone",
@@ -59,12 +60,15 @@ __all__ = [
     "Unavailable",
     "Underway",
     "Unknown",
+    "Worker",
+    "WorkerCall",
     "aguard",
     "aopen_run",
     "aresume",
     "guard",
     "open_run",
     "resume",
+    "worker_call",
 ]
 
 _P = ParamSpec("_P")

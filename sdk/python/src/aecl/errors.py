@@ -27,6 +27,7 @@ LOCAL_CODES = frozenset(
         "permit_late",
         "report_lost",
         "report_refused",
+        "server_foreign",
         "server_unreachable",
         "token_missing",
     }
