@@ -94,7 +94,12 @@ def test_the_program_beside_this_python_goes_before_the_path(
     beside = tmp_path / "aecl"
     beside.write_text("#!/bin/sh\n")
     beside.chmod(0o755)
-    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
+
+    def scripts(name: str, scheme: str) -> str:
+        assert (name, bool(scheme)) == ("scripts", True)
+        return str(tmp_path)
+
+    monkeypatch.setattr("sysconfig.get_path", scripts)
     assert _home.program() == beside
 
 
