@@ -3,6 +3,7 @@
 
 mod choices;
 mod definition;
+mod desk;
 mod disk;
 mod files;
 mod guesses;

@@ -2,25 +2,22 @@
 //! that no server can break the policy by what it says about itself.
 
 use super::definition::{Definition, companions};
+use super::desk::{Desk, name_of};
 use super::disk::{CatalogueError, lock, read, said_file, seen_file, write};
 use super::guesses;
 use super::seen::Seen;
 use super::terms::{Terms, retimed, tool_of};
 use crate::names;
-use aecl_analysis::load::VettedBundle;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
-use aecl_gate::loader;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::policy::problem::Source;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
 
 /// Tools that an import has added, and those that it has not.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -348,55 +345,6 @@ pub fn seen(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, Catalog
 #[must_use]
 pub fn changed_at(home: &Home, server: &str) -> Option<std::time::SystemTime> {
     fs::metadata(seen_file(home, server)).and_then(|meta| meta.modified()).ok()
-}
-
-/// One server's file, locked, with the bundle as it is now.
-struct Desk<'a> {
-    home: &'a Home,
-    server: &'a str,
-    path: PathBuf,
-    entries: Vec<Value>,
-    sources: Vec<Source>,
-    bundle: VettedBundle,
-    _lock: File,
-}
-
-impl<'a> Desk<'a> {
-    fn open(home: &'a Home, server: &'a str) -> Result<Self, CatalogueError> {
-        let lock = lock(home)?;
-        let path = home.policy().join("actions").join(format!("mcp-{server}.json"));
-        let entries = read(&path)?.unwrap_or_default();
-        let sources = loader::sources(&home.policy())?;
-        let bundle = VettedBundle::load(sources.clone()).map_err(aecl_gate::GateError::Bundle)?;
-        Ok(Self { home, server, path, entries, sources, bundle, _lock: lock })
-    }
-
-    /// What is wrong with the bundle if the file holds these entries.
-    fn compile(&self, entries: &[Value]) -> Result<(), String> {
-        let place = format!("actions/mcp-{}.json", self.server);
-        let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
-        let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
-        sources.push(Source { path: place, text });
-        let fatal = |problems: Vec<aecl_kernel::policy::problem::BundleProblem>| {
-            let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
-            lines.collect::<Vec<_>>().join("; ")
-        };
-        VettedBundle::load(sources).map(drop).map_err(fatal)
-    }
-
-    fn write(&self, entries: &[Value]) -> Result<(), CatalogueError> {
-        write(&self.path, &entries)
-    }
-
-    fn note(&self, change: impl FnOnce(&mut BTreeMap<String, Seen>)) -> Result<(), CatalogueError> {
-        let mut all = seen(self.home, self.server)?;
-        change(&mut all);
-        write(&seen_file(self.home, self.server), &all)
-    }
-}
-
-fn name_of(entry: &Value) -> String {
-    entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The servers of which definitions were seen, or something was heard.

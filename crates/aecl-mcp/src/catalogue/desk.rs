@@ -1,0 +1,63 @@
+//! A file of entries in the policy, taken in hand: locked, read, and compiled with the whole bundle before it is written.
+
+use super::disk::{CatalogueError, lock, read, seen_file, write};
+use super::files::seen;
+use super::seen::Seen;
+use aecl_analysis::load::VettedBundle;
+use aecl_gate::config::Home;
+use aecl_gate::loader;
+use aecl_kernel::policy::problem::Source;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+/// One server's file, locked, with the bundle as it is now.
+pub(super) struct Desk<'a> {
+    home: &'a Home,
+    server: &'a str,
+    pub path: PathBuf,
+    pub entries: Vec<Value>,
+    sources: Vec<Source>,
+    pub bundle: VettedBundle,
+    _lock: File,
+}
+
+impl<'a> Desk<'a> {
+    pub fn open(home: &'a Home, server: &'a str) -> Result<Self, CatalogueError> {
+        let lock = lock(home)?;
+        let path = home.policy().join("actions").join(format!("mcp-{server}.json"));
+        let entries = read(&path)?.unwrap_or_default();
+        let sources = loader::sources(&home.policy())?;
+        let bundle = VettedBundle::load(sources.clone()).map_err(aecl_gate::GateError::Bundle)?;
+        Ok(Self { home, server, path, entries, sources, bundle, _lock: lock })
+    }
+
+    /// What is wrong with the bundle if the file holds these entries.
+    pub fn compile(&self, entries: &[Value]) -> Result<(), String> {
+        let place = format!("actions/mcp-{}.json", self.server);
+        let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
+        let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
+        sources.push(Source { path: place, text });
+        let fatal = |problems: Vec<aecl_kernel::policy::problem::BundleProblem>| {
+            let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
+            lines.collect::<Vec<_>>().join("; ")
+        };
+        VettedBundle::load(sources).map(drop).map_err(fatal)
+    }
+
+    pub fn write(&self, entries: &[Value]) -> Result<(), CatalogueError> {
+        write(&self.path, &entries)
+    }
+
+    pub fn note(&self, change: impl FnOnce(&mut BTreeMap<String, Seen>)) -> Result<(), CatalogueError> {
+        let mut all = seen(self.home, self.server)?;
+        change(&mut all);
+        write(&seen_file(self.home, self.server), &all)
+    }
+}
+
+/// The action's name in an entry.
+pub(super) fn name_of(entry: &Value) -> String {
+    entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
