@@ -6,6 +6,7 @@ mod definition;
 mod desk;
 mod disk;
 mod files;
+mod functions;
 mod guesses;
 mod intents;
 mod languages;
@@ -22,6 +23,7 @@ pub use files::{
     Imported, ImportedBy, accept, accept_all, accept_these, amend, changed_at, import, note_shown,
     quarantine, seen, servers, settle,
 };
+pub use functions::{Function, import_functions};
 pub use narrower::is_minor;
 pub use said::{INSTRUCTIONS, accept_said, hear, prompt, said};
 pub use seen::Seen;

@@ -86,9 +86,46 @@ def test_what_is_unclear_is_said_and_nothing_is_written() -> None:
         ("tools:opaque", "`bytes` has no JSON form"),
         ("tools:absent", "is not there"),
         ("absent:order", "is not there"),
-        ("tools", "MODULE:FUNCTION"),
+        ("json", "nothing in `json` is guarded"),
+        ("json:decoder", "nothing in `json:decoder` is guarded"),
+        ("tools:WORDS", "is no function, no list of functions and no worker"),
         ("tools:AGE", "is not there"),
     ):
         said = printed(of)
         assert (said.returncode, said.stdout) == (2, "")
         assert why in said.stderr
+
+
+def test_what_a_module_guards_and_a_worker_in_it_serves_is_found() -> None:
+    """What is printed while the module is imported is no part of it."""
+    found = {made["name"]: made for made in json.loads(printed("tools", "--json").stdout)}
+    assert sorted(found) == ["books.close", "ship"]
+    assert "connector" not in found["books.close"]
+    assert (found["ship"]["connector"], found["ship"]["idempotency"]) == ({"kind": "worker"}, "verifiable")
+    assert [made["name"] for made in json.loads(printed("tools:SEVERAL", "--json").stdout)] == [
+        "order",
+        "books.close",
+    ]
+    said = printed("tools:worker")
+    assert '  connector: {"kind": "worker"}\n  idempotency: "verifiable"\n' in said.stdout
+
+
+def test_the_program_takes_them_into_the_catalogue(tmp_path: Path) -> None:
+    house = House.made(tmp_path / "home")
+
+    def imported(*words: str) -> Any:
+        of = ["--json", "catalog", "import", "--interpreter", sys.executable, "--python", *words]
+        here = Path(__file__).parent
+        ended = subprocess.run(
+            [BIN, "--dir", str(house.home), *of], cwd=here, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    said = imported("tools", "tools:order")
+    assert said["added"] == ["books.close", "ship", "order"]
+    assert imported("tools:order")["added"] == []
+    command(house.home, "policy", "check")
+    listed = json.loads(command(house.home, "--json", "catalog", "list"))
+    known = {row["name"]: row for row in listed}
+    assert (known["order"]["effect"], known["ship"]["connector"]) == ("write", "worker")

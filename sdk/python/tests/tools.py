@@ -60,3 +60,21 @@ def rest_only(**rest: str) -> None:
 
 def opaque(handle: bytes) -> None:
     """Does something."""
+
+
+WORDS = "tea"
+SEVERAL = [order, close_books]
+
+
+def ship(parcel: str) -> None:
+    """Ship a parcel."""
+
+
+def shipped(parcel: str) -> None:
+    """Whether it was."""
+
+
+worker = aecl.Worker()
+worker.register("ship", ship, lookup=shipped)
+
+print("what a module says when it is imported")

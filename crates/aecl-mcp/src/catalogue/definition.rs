@@ -4,6 +4,7 @@ use super::{guesses, languages, verbs};
 use crate::{names, wire};
 use aecl_executor::connectors::mcp::{Tool, TrustedAnnotations};
 use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::ActionName;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::catalogue::{ActionManifest, TypedAction};
 use aecl_kernel::define::connector::ConnectorSpec;
@@ -169,8 +170,32 @@ impl Definition {
     /// # Errors
     /// When the catalogue cannot hold it: its name, or its schema.
     pub fn entry(&self, server: &str, annotations: Annotations) -> Result<Value, String> {
-        let name = names::action_name(server, &self.name)
-            .ok_or_else(|| format!("`{}` is no name that a catalogue can hold", shown(&self.name)))?;
+        let name = names::action_name(server, &self.name).ok_or_else(|| self.no_name())?;
+        let connector = ConnectorSpec::Mcp { server: server.into(), tool: self.name.clone(), method: None };
+        let of_server = json!({ "connector": connector, "pin": self.pins.whole });
+        self.entry_as(name.as_str(), server, annotations, of_server)
+    }
+
+    /// The entry of a function, which is named as it is and comes with no server. `carried` is how it is carried out.
+    ///
+    /// # Errors
+    /// As [`Definition::entry`].
+    pub(super) fn entry_of_function(&self, carried: Map<String, Value>) -> Result<Value, String> {
+        let name = ActionName::new(&self.name).map_err(|_| self.no_name())?;
+        self.entry_as(name.as_str(), "", Annotations::OnlyStricter, Value::Object(carried))
+    }
+
+    fn no_name(&self) -> String {
+        format!("`{}` is no name that a catalogue can hold", shown(&self.name))
+    }
+
+    fn entry_as(
+        &self,
+        name: &str,
+        server: &str,
+        annotations: Annotations,
+        carried: Value,
+    ) -> Result<Value, String> {
         let mut arguments = self.pinned.get("inputSchema").cloned().unwrap_or_else(|| json!({}));
         let open = says_nothing(&arguments);
         if let Value::Object(schema) = &mut arguments {
@@ -184,10 +209,11 @@ impl Definition {
             "description": self.pinned.get("description").and_then(Value::as_str).unwrap_or_default(),
             "arguments": arguments,
             "output": { "untrusted": true, "private": true },
-            "connector": ConnectorSpec::Mcp { server: server.into(), tool: self.name.clone(), method: None },
-            "pin": self.pins.whole,
         });
         self.defaults(server, annotations, &mut entry);
+        if let (Value::Object(entry), Value::Object(carried)) = (&mut entry, carried) {
+            entry.extend(carried);
+        }
         guesses::roles(&mut entry, self.own_name(server))?;
         let changes = entry.get("effect").and_then(Value::as_str) != Some("read");
         if let Some(schema) = self.pinned.get("inputSchema").filter(|_| changes) {
@@ -270,12 +296,25 @@ impl Definition {
         guessed: Option<&Value>,
     ) -> Result<Value, String> {
         let fresh = self.entry(server, annotations)?;
+        Self::over(fresh, self.reads(server, annotations), before, guessed)
+    }
+
+    /// The same of an entry that was made already. `reads`: whether what it is made of is a read.
+    pub(super) fn over(
+        fresh: Value,
+        reads: bool,
+        before: &Map<String, Value>,
+        guessed: Option<&Value>,
+    ) -> Result<Value, String> {
         let mut entry = before.clone();
         let take = |entry: &mut Map<String, Value>, key: &str| match fresh.get(key) {
             Some(value) => drop(entry.insert(key.into(), value.clone())),
             None => drop(entry.remove(key)),
         };
-        for key in ["description", "arguments", "connector", "pin"] {
+        take(&mut entry, "description");
+        take(&mut entry, "arguments");
+        // A function that its program says nothing of keeps what a person chose.
+        for key in ["connector", "pin"].into_iter().filter(|key| fresh.get(key).is_some()) {
             take(&mut entry, key);
         }
         for key in GUESSED {
@@ -283,7 +322,7 @@ impl Definition {
                 take(&mut entry, key);
             }
         }
-        if !self.reads(server, annotations) && entry.get("effect").and_then(Value::as_str) == Some("read") {
+        if !reads && entry.get("effect").and_then(Value::as_str) == Some("read") {
             for key in ["effect", "reversibility", "idempotency"] {
                 take(&mut entry, key);
             }

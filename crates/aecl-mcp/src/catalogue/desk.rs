@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
-/// One server's file, locked, with the bundle as it is now.
+/// One file of `policy/actions/`, locked, with the bundle as it is now.
 pub(super) struct Desk<'a> {
     home: &'a Home,
-    server: &'a str,
+    file: String,
     pub path: PathBuf,
     pub entries: Vec<Value>,
     sources: Vec<Source>,
@@ -24,18 +24,24 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub fn open(home: &'a Home, server: &'a str) -> Result<Self, CatalogueError> {
+    /// The file of a server's tools.
+    pub fn open(home: &'a Home, server: &str) -> Result<Self, CatalogueError> {
+        Self::of(home, &format!("mcp-{server}"))
+    }
+
+    pub fn of(home: &'a Home, file: &str) -> Result<Self, CatalogueError> {
         let lock = lock(home)?;
-        let path = home.policy().join("actions").join(format!("mcp-{server}.json"));
+        let file = format!("{file}.json");
+        let path = home.policy().join("actions").join(&file);
         let entries = read(&path)?.unwrap_or_default();
         let sources = loader::sources(&home.policy())?;
         let bundle = VettedBundle::load(sources.clone()).map_err(aecl_gate::GateError::Bundle)?;
-        Ok(Self { home, server, path, entries, sources, bundle, _lock: lock })
+        Ok(Self { home, file, path, entries, sources, bundle, _lock: lock })
     }
 
     /// What is wrong with the bundle if the file holds these entries.
     pub fn compile(&self, entries: &[Value]) -> Result<(), String> {
-        let place = format!("actions/mcp-{}.json", self.server);
+        let place = format!("actions/{}", self.file);
         let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
         let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
         sources.push(Source { path: place, text });
@@ -50,10 +56,15 @@ impl<'a> Desk<'a> {
         write(&self.path, &entries)
     }
 
-    pub fn note(&self, change: impl FnOnce(&mut BTreeMap<String, Seen>)) -> Result<(), CatalogueError> {
-        let mut all = seen(self.home, self.server)?;
+    /// Changes what was seen of a server's tools.
+    pub fn note(
+        &self,
+        server: &str,
+        change: impl FnOnce(&mut BTreeMap<String, Seen>),
+    ) -> Result<(), CatalogueError> {
+        let mut all = seen(self.home, server)?;
         change(&mut all);
-        write(&seen_file(self.home, self.server), &all)
+        write(&seen_file(self.home, server), &all)
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Imported {
     pub guessed: BTreeMap<String, Value>,
     /// Tools that the catalogue cannot hold, and why.
     pub refused: Vec<(String, String)>,
+    /// Entries that have other arguments now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
     /// Tools that nobody may use until a person accepts them.
     pub kept_back: Vec<String>,
 }
@@ -83,7 +86,7 @@ pub fn import(
         }
     }
     if !put_aside.is_empty() {
-        desk.note(|seen| {
+        desk.note(server, |seen| {
             for tool in &put_aside {
                 seen.entry(tool.name.clone()).or_default().offered = Some(tool.pinned.clone());
             }
@@ -115,7 +118,7 @@ pub fn import(
         });
     }
     desk.write(&entries)?;
-    desk.note(|seen| {
+    desk.note(server, |seen| {
         for tool in timed {
             seen.entry(tool).or_default().timeout_ms = Some(terms.timeout_ms);
         }
@@ -126,24 +129,20 @@ pub fn import(
         }
     })?;
     for (name, entry, _) in &fresh {
-        let keys = [
-            "effect",
-            "severity",
-            "egress",
-            "reversibility",
-            "approval",
-            "args",
-            "outputs",
-            "intent",
-            "cases",
-        ];
-        let mut guess: Map<String, Value> =
-            keys.into_iter().filter_map(|key| Some((key.to_owned(), entry.get(key)?.clone()))).collect();
-        guess.insert("why".into(), Value::Object(guesses::why(entry)));
-        report.guessed.insert(name.clone(), Value::Object(guess));
+        report.guessed.insert(name.clone(), guessed(entry));
     }
     report.added = fresh.into_iter().map(|(name, _, _)| name).collect();
     Ok(report)
+}
+
+/// What was guessed about a new entry, and why.
+pub(super) fn guessed(entry: &Value) -> Value {
+    let keys =
+        ["effect", "severity", "egress", "reversibility", "approval", "args", "outputs", "intent", "cases"];
+    let mut guess: Map<String, Value> =
+        keys.into_iter().filter_map(|key| Some((key.to_owned(), entry.get(key)?.clone()))).collect();
+    guess.insert("why".into(), Value::Object(guesses::why(entry)));
+    Value::Object(guess)
 }
 
 /// Whether some manifest names it, and none covers it by a wildcard alone: what one agent is meant to have is not for all.
@@ -268,7 +267,7 @@ pub fn accept_these(
     let refused = |message: String| CatalogueError::Refused { name: names(), message };
     desk.compile(&entries).map_err(refused)?;
     desk.write(&entries)?;
-    desk.note(|seen| {
+    desk.note(server, |seen| {
         for (tool, pinned) in pinned {
             let seen = seen.entry(tool).or_default();
             let timeout_ms = seen.timeout_ms.or(Some(terms.timeout_ms));

@@ -1,10 +1,11 @@
 //! `aecl catalog`: what was imported from MCP servers, what changed, and a person's yes to a change.
 
 mod changes;
+mod functions;
 mod learn;
 
 use super::{Common, Error, Exit, Result};
-use crate::mcp::catalogue::CatalogueError;
+use crate::mcp::catalogue::{CatalogueError, Imported};
 use crate::mcp::import_now;
 use aecl_gate::config::Home;
 use aecl_gate::identity::hash_key;
@@ -13,6 +14,7 @@ use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::connector::ConnectorSpec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -45,10 +47,24 @@ enum Command {
         #[arg(long)]
         minor: bool,
     },
-    /// Take the tools of a configured server into the catalogue without a client.
+    /// Take the tools of a configured server into the catalogue without a client, or functions of a Python program.
+    #[command(after_help = "Examples:
+  aecl catalog import files                       # the tools of the server `files` in aecl.yaml
+  aecl catalog import --python shop.tools         # what is guarded in a module, and what a worker in it serves
+  aecl catalog import --python shop.tools:TOOLS   # a function, or a list of them
+
+The module is imported, so what stands in it runs. A function that is there already gets its present
+arguments; what people have written about it stays.")]
     Import {
         /// The server's name in aecl.yaml.
-        server: String,
+        #[arg(required_unless_present = "python", conflicts_with = "python")]
+        server: Option<String>,
+        /// Functions of a Python program: MODULE, or MODULE:NAME of a function, a list of functions or a worker.
+        #[arg(long, value_name = "MODULE[:NAME]", num_args = 1..)]
+        python: Vec<String>,
+        /// The Python to ask. By default that of the active environment, the one that this program came with, or `python3`.
+        #[arg(long, value_name = "PATH", requires = "python")]
+        interpreter: Option<PathBuf>,
     },
     /// Propose what recorded calls suggest about imported tools: labels, known values, opposites, resources.
     Learn(learn::Args),
@@ -68,7 +84,10 @@ pub fn run(common: &Common, args: Args) -> Result {
             changes::accept(&home, &who(common, &home)?, &names, minor, common.json)
         }
         Command::Learn(args) => learn::run(common, &args),
-        Command::Import { server } => import(&home, &server, common.json),
+        Command::Import { server: Some(server), .. } => import(&home, &server, common.json),
+        Command::Import { server: None, python, interpreter } => {
+            functions::import(&home, &python, interpreter, common.json)
+        }
     }
 }
 
@@ -186,22 +205,30 @@ fn import(home: &Home, server: &str, as_json: bool) -> Result {
     };
     let runtime = super::runtime()?;
     let report = runtime.block_on(import_now(home, server, transport)).map_err(Error::new)?;
-    if as_json {
-        println!("{}", serde_json::to_value(&report).unwrap_or_default());
-    } else {
-        for name in &report.added {
-            println!("{}", guess(name, report.guessed.get(name)));
-        }
-        if !report.added.is_empty() {
-            eprintln!(
-                "these are guesses from what the server says of its tools (`--json` has the reasons): review them in `{}`",
-                home.policy().join("actions").join(format!("mcp-{server}.json")).display()
-            );
-        }
-        for (tool, why) in &report.refused {
-            super::show::say(&super::show::inert_line(&format!("not taken in: `{tool}`: {why}")));
-        }
-        eprintln!("{} taken in; a running `aecl serve` takes it up by itself", report.added.len());
-    }
+    told(&report, &home.policy().join("actions").join(format!("mcp-{server}.json")), as_json);
     Ok(Exit::Done)
+}
+
+/// Shows what an import has done, and where its guesses are to be reviewed.
+fn told(report: &Imported, file: &Path, as_json: bool) {
+    if as_json {
+        println!("{}", serde_json::to_value(report).unwrap_or_default());
+        return;
+    }
+    for name in &report.added {
+        println!("{}", guess(name, report.guessed.get(name)));
+    }
+    for name in &report.changed {
+        println!("{name:<40} has other arguments now");
+    }
+    if !report.added.is_empty() {
+        eprintln!(
+            "these are guesses from names and descriptions (`--json` has the reasons): review them in `{}`",
+            file.display()
+        );
+    }
+    for (name, why) in &report.refused {
+        super::show::say(&super::show::inert_line(&format!("not taken in: `{name}`: {why}")));
+    }
+    eprintln!("{} taken in; a running `aecl serve` takes it up by itself", report.added.len());
 }

@@ -14,6 +14,7 @@ mod bad_input;
 mod canary;
 mod checks;
 mod complete;
+mod functions;
 mod handed;
 mod home;
 mod hook;

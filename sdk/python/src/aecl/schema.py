@@ -1,4 +1,7 @@
-"""Typed actions from signatures: `python -m aecl.schema module:function …` prints entries for the catalogue.
+"""Typed actions from signatures: `python -m aecl.schema MODULE[:NAME] …` prints entries for the catalogue.
+
+NAME is a function, a list of functions or a worker; without it, everything in the module that is guarded or served.
+`aecl catalog import --python` writes them down, with what their names suggest.
 
 What a signature says is written: name, description, arguments. What it cannot say, `effect` first of all, is left for
 a person, and the entry does not load until it is there. Everything else that is left out has the strict reading: it
@@ -8,6 +11,7 @@ cannot be undone, its output is a stranger's and private, and a person is asked 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import inspect
 import json
@@ -21,6 +25,7 @@ from . import _types
 from ._async import AsyncGuarded
 from ._spec import Spec
 from ._sync import Guarded
+from .worker import Worker
 
 _GOOGLE = re.compile(r"^\s{2,}(\*{0,2}\w+)\s*(?:\([^)]*\))?:\s+(.+)$")
 _SPHINX = re.compile(r"^\s*:param\s+(?:\S+\s+)?(\w+):\s*(.+)$")
@@ -110,6 +115,7 @@ def written(made: dict[str, Any], of: str) -> str:
     lines += [f"      {plain(name)}: {plain(of)}" for name, of in made["arguments"]["properties"].items()]
     if "required" in made["arguments"]:
         lines.append(f"    required: {plain(made['arguments']['required'])}")
+    lines += [f"  {key}: {plain(made[key])}" for key in ("connector", "idempotency") if key in made]
     lines += [
         "  # Left out, and so read strictly: `fields` (where it goes, how much), `args` (what each value is),",
         "  # `reversibility` and `compensation` (it cannot be undone), `output` (a stranger's, and private),",
@@ -118,31 +124,64 @@ def written(made: dict[str, Any], of: str) -> str:
     return "\n".join(lines)
 
 
-def _found(of: str) -> Callable[..., Any]:
-    module, colon, name = of.partition(":")
-    if not colon or not name:
-        raise Unclear(f"`{of}` names no function; write MODULE:FUNCTION")
+def _named(of: str) -> Any:
+    module, _, name = of.partition(":")
     try:
         thing: Any = importlib.import_module(module)
-        for part in name.split("."):
+        for part in name.split(".") if name else ():
             thing = getattr(thing, part)
     except (ImportError, AttributeError) as error:
         raise Unclear(f"`{of}` is not there: {error}") from None
+    return thing
+
+
+def _entries(of: str) -> list[dict[str, Any]]:
+    """Entries of what a word of the command names."""
+    thing = _named(of)
+    if isinstance(thing, Worker):
+        return [_served(action, served) for action, served in thing.serves().items()]
+    if isinstance(thing, (list, tuple)):
+        return [entry(_callable(fn, of)) for fn in cast("Sequence[Any]", thing)]
+    if not inspect.ismodule(thing):
+        return [entry(_callable(thing, of))]
+    made: list[dict[str, Any]] = []
+    # Each once, under whatever names it is there.
+    for held in {id(held): held for held in cast("dict[str, object]", vars(thing)).values()}.values():
+        if isinstance(held, (Guarded, AsyncGuarded)):
+            made.append(entry(cast("Callable[..., Any]", held)))
+        elif isinstance(held, Worker):
+            made += [_served(action, served) for action, served in held.serves().items()]
+    if not made:
+        raise Unclear(f"nothing in `{of}` is guarded, and it has no worker; write MODULE:FUNCTION or MODULE:LIST")
+    return made
+
+
+def _callable(thing: Any, of: str) -> Callable[..., Any]:
     if not callable(thing):
-        raise Unclear(f"`{of}` is no function")
+        raise Unclear(f"`{of}` is no function, no list of functions and no worker")
     return cast("Callable[..., Any]", thing)
+
+
+def _served(action: str, functions: dict[str, Callable[..., Any]]) -> dict[str, Any]:
+    made = entry(functions["perform"], action)
+    made["connector"] = {"kind": "worker"}
+    if "lookup" in functions:
+        made["idempotency"] = "verifiable"
+    return made
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command. Ends with 2 if something is unclear; then nothing is printed to standard output."""
     parser = argparse.ArgumentParser(prog="python -m aecl.schema", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("function", nargs="+", metavar="MODULE:FUNCTION")
+    parser.add_argument("of", nargs="+", metavar="MODULE[:NAME]")
     parser.add_argument("--json", action="store_true", help="entries as JSON, without what is left for a person")
     chosen = parser.parse_args(words)
     # Modules of the directory that this is called in, as with `python -m`.
     sys.path.insert(0, os.getcwd())
     try:
-        entries = [(entry(_found(of)), of) for of in chosen.function]
+        # What a module prints while it is imported is no part of what is asked for.
+        with contextlib.redirect_stdout(sys.stderr):
+            entries = [(made, of) for of in chosen.of for made in _entries(of)]
     except (Unclear, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@ import contextlib
 import inspect
 import json
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -118,12 +119,16 @@ class Worker:
     ) -> None:
         if not 1 <= concurrency <= 256:
             raise ValueError(f"`concurrency` is {concurrency}; it must be 1 to 256")
-        self._key = Key.of(token, public)
+        # Without a key it can still say what it serves; `run` needs one.
+        self._given = (token or os.environ.get("AECL_WORKER_TOKEN"), public)
+        if self._given[0]:
+            Key.of(*self._given)
+        self._key: Key
+        self._verifier: _leave.Verifier
         self._where = (url, directory)
         self._concurrency = concurrency
         self._served: dict[str, _Served] = {}
         self._instance = secrets.token_urlsafe(24)
-        self._verifier = _leave.Verifier(self._key, self._instance)
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
         self._idle = threading.Condition(self._lock)
@@ -165,6 +170,13 @@ class Worker:
         self._served[action] = _Served(functions, taken, surely_failed, encode)
         return fn
 
+    def serves(self) -> dict[str, dict[str, Callable[..., Any]]]:
+        """What is registered: the functions of each action, by what they are for (`perform`, `lookup`, …)."""
+        return {
+            action: {name: spec.fn for name, spec in served.functions.items()}
+            for action, served in self._served.items()
+        }
+
     def run(self) -> None:
         """Takes calls until `stop`, or a SIGTERM or SIGINT in the main thread; then ends what it has accepted.
 
@@ -175,6 +187,8 @@ class Worker:
             raise Invalid("request_invalid", "the worker has no function; register one")
         if self._running:
             raise RuntimeError("the worker runs already")
+        self._key = Key.of(*self._given)
+        self._verifier = _leave.Verifier(self._key, self._instance)
         self._running = True
         url, directory = self._where
         at = _transport.place(url, None, directory)
