@@ -68,6 +68,8 @@ enum Command {
     Init(init::Args),
     /// Put AECL in front of the servers of an MCP client, in the client's own configuration.
     Wrap(wrap::Args),
+    /// Take AECL out of the configuration of all clients again.
+    Uninit(wrap::uninit::Args),
     /// Say where the keys, the policy and the record of this project are, or move them out of it.
     Home(home::Args),
     /// Run the HTTP API, the MCP gateway and the approval pages.
@@ -156,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&common, args),
         Command::Home(args) => home::run(&common, args),
         Command::Wrap(args) => wrap::run(&common, args),
+        Command::Uninit(args) => wrap::uninit::run(&common, &args),
         Command::Serve(args) => serve::run(&common, args),
         Command::Mcp(args) => mcp::run(&common, args),
         Command::Hook(args) => hook::run(&common, &args),

@@ -9,6 +9,7 @@ mod hooks;
 mod json;
 mod judge;
 mod kept;
+pub mod uninit;
 
 use super::show;
 use super::{Common, Error, Exit, Result, input};
@@ -33,7 +34,7 @@ const FILE_MAX_BYTES: u64 = 64 << 20;
 Examples:
   aecl wrap claude            show what changes, ask, and put AECL in front of the servers of Claude Code
   aecl wrap codex --yes
-  aecl wrap claude --undo     the files as they were
+  aecl wrap claude --undo     the files as they were (`aecl uninit`: of all clients)
 
 Servers that a command starts get AECL in front of them; everything else in the files stays as it is, byte for byte. \
 Where there is no server yet, one is added that serves this directory. Claude Code, Codex and Gemini CLI get hooks as well, by \
@@ -142,9 +143,7 @@ pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentI
         ));
     }
     for (place, before, planned) in &changes {
-        let before = before.as_deref().unwrap_or_default();
-        let diff = TextDiff::from_lines(before, &planned.text).unified_diff().context_radius(1).to_string();
-        show::say(&format!("{}\n{}", place.file.display(), diff.trim_end()));
+        differs(&place.file, before.as_deref().unwrap_or_default(), &planned.text);
     }
     if changes.is_empty() {
         show::say("aecl: nothing to change");
@@ -179,6 +178,12 @@ pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentI
     show::say(&format!("aecl: restart the client; `{aecl} approvals watch` tells what waits for you"));
     show::say(&format!("aecl: `{aecl} wrap {} --undo` takes it back", client.name()));
     Ok(Exit::Done)
+}
+
+/// Shows what changes in a file.
+fn differs(file: &Path, before: &str, after: &str) {
+    let diff = TextDiff::from_lines(before, after).unified_diff().context_radius(1).to_string();
+    show::say(&format!("{}\n{}", file.display(), diff.trim_end()));
 }
 
 fn front(home: String, agent: String) -> std::result::Result<Front, Error> {
@@ -307,7 +312,13 @@ fn not_allowed(home: &Home, agent: &AgentId, servers: &[String]) {
 }
 
 fn take_back(common: &Common, home: &Home, client: Client) -> Result {
-    let undone = kept::undo(home, client.name())?;
+    let undone = kept::way_back(home, Some(client.name()))?.go()?;
+    told(common, json!({ "client": client.name() }), &undone);
+    Ok(if undone.left.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Tells what became of the changes of clients. `of`: whose they are.
+fn told(common: &Common, of: serde_json::Value, undone: &kept::Undone) {
     let shown = |file: &Path| show::inert_line(&file.display().to_string());
     if common.json {
         let parts: Vec<_> =
@@ -316,9 +327,12 @@ fn take_back(common: &Common, home: &Home, client: Client) -> Result {
         let stays: Vec<_> =
             stays.map(|(file, server, why)| json!({ "file": file, "server": server, "why": why })).collect();
         let left: Vec<_> = undone.left.iter().map(|(file, ..)| file).collect();
-        show::print_json(&json!({
-            "client": client.name(), "undone": undone.files, "in_part": parts, "left": left, "stays": stays,
-        }));
+        let mut of = of;
+        of["undone"] = json!(undone.files);
+        of["in_part"] = json!(parts);
+        of["left"] = json!(left);
+        of["stays"] = json!(stays);
+        show::print_json(&of);
     } else {
         for file in &undone.files {
             show::say(&format!("aecl: `{}` is as it was", shown(file)));
@@ -349,5 +363,4 @@ fn take_back(common: &Common, home: &Home, client: Client) -> Result {
             show::say("aecl: nothing was changed for this client");
         }
     }
-    Ok(if undone.left.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -328,7 +328,7 @@ fn strangers(user: &User) -> PathBuf {
 #[rustfmt::skip]
 const WITHOUT_A_HOME: &[(&[&str], i32)] = &[
     (&["mcp", "--server", "filesystem", "--", "touch", "trace"], 1), (&["mcp", "--embedded"], 1),
-    (&["serve"], 1), (&["doctor"], 1), (&["wrap", "claude", "--yes"], 1), (&["wrap", "claude", "--undo"], 1), (&["hook", "claude"], 2),
+    (&["serve"], 1), (&["doctor"], 1), (&["wrap", "claude", "--yes"], 1), (&["wrap", "claude", "--undo"], 1), (&["uninit", "--yes"], 1), (&["hook", "claude"], 2),
     (&["home"], 1), (&["home", "move"], 1), (&["home", "move", "--to", "taken"], 1),
     (&["policy", "check"], 1), (&["policy", "show"], 1), (&["policy", "test"], 1), (&["policy", "lint"], 1),
     (&["policy", "residual"], 1), (&["policy", "prove"], 1), (&["policy", "calibrate"], 1), (&["policy", "learn"], 1),

@@ -242,3 +242,74 @@ fn undo_takes_back_our_entries_and_leaves_other_edits() {
     let now = fs::read_to_string(&file).unwrap();
     assert_eq!(now, format!("model = \"o\"\n{codex}\n[tui]\nx = 1\n"));
 }
+
+#[test]
+fn uninit_takes_aecl_out_of_the_files_of_all_clients_and_leaves_the_record() {
+    let user = User::new(false);
+    let project = user.at("work/shop");
+    fs::create_dir_all(user.at("user/.codex")).unwrap();
+    let servers = project.join(".mcp.json");
+    let codex = user.at("user/.codex/config.toml");
+    let text = "{\n  \"mcpServers\": { \"one\": { \"command\": \"npx\", \"args\": [\"a\"] } }\n}\n";
+    let plain = "# mine\n[mcp_servers.one]\ncommand = \"npx\" # as it was\n";
+    let wrap = || {
+        fs::write(&servers, text).unwrap();
+        fs::write(&codex, plain).unwrap();
+        for client in ["claude", "codex", "gemini"] {
+            user.run("work/shop", &["wrap", client, "--yes"]).ended(0);
+        }
+    };
+    user.run("work/shop", &["init"]).ended(0);
+    let none = user.run("work/shop", &["uninit"]).ended(0);
+    assert!(none.err.contains("it stands in no file of a client"), "{}", none.err);
+    wrap();
+    // A second change of a file that was changed before.
+    let once = fs::read_to_string(&servers).unwrap();
+    fs::write(
+        &servers,
+        once.replacen("\"mcpServers\": {", "\"mcpServers\": { \"two\": {\"command\": \"uvx\"},", 1),
+    )
+    .unwrap();
+    user.run("work/shop", &["wrap", "claude", "--yes"]).ended(0);
+    let before = fs::read_to_string(&codex).unwrap();
+
+    let asked = user.run("work/shop", &["uninit"]).ended(1);
+    for said in
+        ["--yes", "nothing was changed", "-command = ", "+command = \"npx\" # as it was", "config.toml"]
+    {
+        assert!(asked.err.contains(said), "{said}: {}", asked.err);
+    }
+    assert_eq!(fs::read_to_string(&codex).unwrap(), before);
+
+    let done = user.run("work/shop", &["--json", "uninit", "--yes"]).ended(0).json();
+    assert_eq!(done["clients"], serde_json::json!(["claude", "codex", "gemini"]));
+    assert_eq!(fs::read_to_string(&codex).unwrap(), plain);
+    let now: serde_json::Value = serde_json::from_str(&fs::read_to_string(&servers).unwrap()).unwrap();
+    assert_eq!(
+        now["mcpServers"],
+        serde_json::json!({"one": {"command": "npx", "args": ["a"]}, "two": {"command": "uvx"}})
+    );
+    assert!(!project.join(".gemini/settings.json").exists(), "there was none");
+    user.run("work/shop", &["policy", "check"]).ended(0);
+    let again = user.run("work/shop", &["uninit", "--yes"]).ended(0);
+    assert!(again.err.contains("it stands in no file of a client"), "{}", again.err);
+
+    // What somebody has edited is named and stays, and the rest goes.
+    wrap();
+    let ours = fs::read_to_string(&codex).unwrap();
+    fs::write(&codex, ours.replace("\"--agent\"", "\"--more\", \"--agent\"")).unwrap();
+    let left = user.run("work/shop", &["uninit", "--yes"]).ended(1);
+    assert!(left.err.contains("`one` in") && left.err.contains("stays as it is"), "{}", left.err);
+    assert_eq!(fs::read_to_string(&servers).unwrap(), text);
+}
+
+#[test]
+fn uninit_names_a_hook_that_another_home_has_written() {
+    let user = User::new(false);
+    user.run("work/shop", &["init"]).ended(0);
+    user.run("work/shop", &["wrap", "gemini", "--yes"]).ended(0);
+    let kept = user.at("user/.local/share/aecl/shop/clients");
+    fs::remove_dir_all(&kept).unwrap();
+    let told = user.run("work/shop", &["uninit", "--yes"]).ended(0);
+    assert!(told.err.contains("has a hook of AECL that this home knows nothing of"), "{}", told.err);
+}

@@ -8,6 +8,7 @@ use crate::cli::Error;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_kernel::base::digest::Digest;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -72,10 +73,23 @@ fn real(file: &Path) -> Result<PathBuf, Error> {
     Ok(dir.canonicalize().map_err(fail)?.join(file.file_name().unwrap_or_default()))
 }
 
-/// Takes back what was changed for a client, the latest first. Of a file that somebody has edited since, only our own
-/// entries are taken back, as far as they are as we wrote them.
-pub(super) fn undo(home: &Home, client: &str) -> Result<Undone, Error> {
-    let mut undone = Undone::default();
+/// What taking back would do, worked out before anything is written.
+#[derive(Debug, Default)]
+pub(super) struct WayBack {
+    /// What would become of the changes.
+    pub undone: Undone,
+    /// Files that would be changed: their text now, and then. Without the second the file goes.
+    pub files: BTreeMap<PathBuf, (String, Option<String>)>,
+    /// Where changes are kept, and what would be kept of them.
+    kept: Vec<(PathBuf, Option<Change>)>,
+    /// Clients of which something is kept.
+    pub clients: BTreeSet<String>,
+}
+
+/// The way back from what was changed for a client, or for all, the latest first. Of a file that somebody has edited since, only
+/// our own entries are taken back, as far as they are as we wrote them.
+pub(super) fn way_back(home: &Home, client: Option<&str>) -> Result<WayBack, Error> {
+    let mut way = WayBack::default();
     let entries = fs::read_dir(dir(home)).into_iter().flatten().flatten();
     let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     all.sort();
@@ -83,63 +97,107 @@ pub(super) fn undo(home: &Home, client: &str) -> Result<Undone, Error> {
         let bytes = fs::read(&path).map_err(|e| failed("read", &path, &e))?;
         let change: Change = serde_json::from_slice(&bytes)
             .map_err(|e| Error::new(format!("`{}` is no change that was kept: {e}", path.display())))?;
-        if change.client == client {
-            take_back(&path, change, &mut undone)?;
+        if client.is_none_or(|client| client == change.client) {
+            way.clients.insert(change.client.clone());
+            way.take_back(path, change);
         }
     }
-    Ok(undone)
+    Ok(way)
 }
 
-fn take_back(path: &Path, change: Change, undone: &mut Undone) -> Result<(), Error> {
-    let forget = || fs::remove_file(path).map_err(|e| failed("remove", path, &e));
-    let now = match read_plain(&change.file, super::FILE_MAX_BYTES) {
-        Ok(now) => now,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            undone.parts.push((change.file, Vec::new()));
-            return forget();
+impl WayBack {
+    /// The file as it would be by now.
+    fn read(&self, file: &Path) -> std::io::Result<Vec<u8>> {
+        match self.files.get(file) {
+            Some((_, Some(text))) => Ok(text.clone().into_bytes()),
+            Some((_, None)) => Err(std::io::ErrorKind::NotFound.into()),
+            None => read_plain(file, super::FILE_MAX_BYTES),
         }
-        Err(e) => {
-            undone.left.push((change.file, None, e.to_string()));
-            return Ok(());
-        }
-    };
-    // A link that came since would have the answer written elsewhere.
-    if !change.file.canonicalize().is_ok_and(|real| real == change.file) {
-        undone.left.push((change.file, None, "a link leads elsewhere since".into()));
-        return Ok(());
     }
-    if Digest::of(&now) == change.after {
-        match &change.before {
-            Some(before) => replace(&change.file, before)?,
-            None => fs::remove_file(&change.file).map_err(|e| failed("remove", &change.file, &e))?,
-        }
-        undone.files.push(change.file);
-        return forget();
+
+    fn write(&mut self, file: &Path, now: String, then: Option<String>) {
+        let planned = self.files.entry(file.to_owned()).or_insert_with(|| (now, None));
+        planned.1 = then;
     }
-    let text = String::from_utf8(now).map_err(|_| "it is no UTF-8 any more".to_owned());
-    let back = match text.and_then(|text| back::back(&change, &text)) {
-        _ if change.entries.is_empty() && change.hooks.is_empty() => Err("it was changed since".to_owned()),
-        back => back,
-    };
-    let back = match back {
-        Ok(back) => back,
-        Err(why) => {
-            undone.left.push((change.file, None, why));
-            return Ok(());
+
+    fn take_back(&mut self, path: PathBuf, change: Change) {
+        let now = match self.read(&change.file) {
+            Ok(now) => now,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                self.undone.parts.push((change.file, Vec::new()));
+                self.kept.push((path, None));
+                return;
+            }
+            Err(e) => {
+                self.undone.left.push((change.file, None, e.to_string()));
+                return;
+            }
+        };
+        // A link that came since would have the answer written elsewhere.
+        if !change.file.canonicalize().is_ok_and(|real| real == change.file) {
+            self.undone.left.push((change.file, None, "a link leads elsewhere since".into()));
+            return;
         }
-    };
-    replace(&change.file, &back.text)?;
-    let edited = back.edited.into_iter();
-    undone.left.extend(edited.map(|(name, how)| (change.file.clone(), Some(name), how)));
-    undone.parts.push((change.file.clone(), back.undone));
-    forget()?;
-    if back.left.is_empty() {
-        return Ok(());
+        let is_ours = Digest::of(&now) == change.after;
+        let text = match String::from_utf8(now) {
+            Ok(text) => text,
+            Err(_) => {
+                self.undone.left.push((change.file, None, "it is no UTF-8 any more".to_owned()));
+                return;
+            }
+        };
+        if is_ours {
+            self.write(&change.file, text, change.before);
+            self.undone.files.push(change.file);
+            self.kept.push((path, None));
+            return;
+        }
+        let back = match back::back(&change, &text) {
+            _ if change.entries.is_empty() && change.hooks.is_empty() => {
+                Err("it was changed since".to_owned())
+            }
+            back => back,
+        };
+        let back = match back {
+            Ok(back) => back,
+            Err(why) => {
+                self.undone.left.push((change.file, None, why));
+                return;
+            }
+        };
+        self.write(&change.file, text, Some(back.text));
+        let edited = back.edited.into_iter();
+        self.undone.left.extend(edited.map(|(name, how)| (change.file.clone(), Some(name), how)));
+        self.undone.parts.push((change.file.clone(), back.undone));
+        // What of our hooks was edited is somebody's by now, and is named once.
+        let rest = Change { entries: back.left, hooks: Vec::new(), ..change };
+        self.kept.push((path, (!rest.entries.is_empty()).then_some(rest)));
     }
-    // What of our hooks was edited is somebody's by now, and is named once.
-    let rest = Change { entries: back.left, hooks: Vec::new(), ..change };
-    let bytes = serde_json::to_vec_pretty(&rest).map_err(|e| Error::new(e.to_string()))?;
-    Ok(aecl_gate::keys::write_private(path, &bytes)?)
+
+    /// Goes it. Nothing is written where a file is not as it was looked at.
+    pub fn go(self) -> Result<Undone, Error> {
+        for (file, (now, _)) in &self.files {
+            if !read_plain(file, super::FILE_MAX_BYTES).is_ok_and(|bytes| bytes == now.as_bytes()) {
+                let message = format!("`{}` was changed meanwhile; nothing was changed", file.display());
+                return Err(Error::new(message).hint("run it again"));
+            }
+        }
+        for (file, (now, then)) in &self.files {
+            match then {
+                Some(then) if then == now => {}
+                Some(then) => replace(file, then)?,
+                None => fs::remove_file(file).map_err(|e| failed("remove", file, &e))?,
+            }
+        }
+        for (path, rest) in self.kept {
+            fs::remove_file(&path).map_err(|e| failed("remove", &path, &e))?;
+            if let Some(rest) = rest {
+                let bytes = serde_json::to_vec_pretty(&rest).map_err(|e| Error::new(e.to_string()))?;
+                aecl_gate::keys::write_private(&path, &bytes)?;
+            }
+        }
+        Ok(self.undone)
+    }
 }
 
 /// The new content appears at once, with the rights that the file had.
