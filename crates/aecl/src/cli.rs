@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod error;
 mod explain;
+mod generate;
 mod help;
 mod home;
 mod hook;
@@ -21,6 +22,7 @@ mod keys;
 mod kill;
 mod log;
 mod mcp;
+mod output;
 mod place;
 mod policy;
 mod resolve;
@@ -100,6 +102,8 @@ enum Command {
     Resolve(resolve::Args),
     /// Review imported tools.
     Catalog(catalog::Args),
+    /// Write the actions of the catalogue as typed functions of a program.
+    Gen(generate::Args),
     /// Make keys for people, orchestrators and workers.
     Keys(keys::Args),
     /// Keep credentials in an encrypted store.
@@ -173,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::Rollback(args) => rollback::run(&common, args),
         Command::Resolve(args) => resolve::run(&common, args),
         Command::Catalog(args) => catalog::run(&common, args),
+        Command::Gen(args) => generate::run(&common, &args),
         Command::Keys(args) => keys::run(&common, args),
         Command::Secrets(args) => secrets::run(&common, args),
         Command::Servers(args) => servers::run(&common, args),

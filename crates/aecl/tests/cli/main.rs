@@ -15,6 +15,7 @@ mod canary;
 mod checks;
 mod complete;
 mod functions;
+mod generate;
 mod handed;
 mod home;
 mod hook;

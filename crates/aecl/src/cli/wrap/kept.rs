@@ -5,12 +5,12 @@ use super::change::Change;
 use super::entry::Ours;
 use super::hooks::Hook;
 use crate::cli::Error;
+use crate::cli::output::replace;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_kernel::base::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Most changes that are kept of one home.
@@ -198,26 +198,4 @@ impl WayBack {
         }
         Ok(self.undone)
     }
-}
-
-/// The new content appears at once, with the rights that the file had.
-fn replace(file: &Path, text: &str) -> Result<(), Error> {
-    let fail = |e: &std::io::Error| failed("write", file, e);
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".aecl-{}", std::process::id()));
-    let new = file.with_file_name(name);
-    let written = write_new(&new, file, text).and_then(|()| fs::rename(&new, file));
-    written.map_err(|e| {
-        drop(fs::remove_file(&new));
-        fail(&e)
-    })
-}
-
-fn write_new(new: &Path, like: &Path, text: &str) -> std::io::Result<()> {
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).open(new)?;
-    if let Ok(about) = fs::metadata(like) {
-        out.set_permissions(about.permissions())?;
-    }
-    out.write_all(text.as_bytes())?;
-    out.sync_all()
 }
