@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import aecl
-from house import AGENT, BIN, GOAL, line
+from house import AGENT, BIN, GOAL, House, line
 from house import aecl as command
-from work import Wire, WorkHouse, until
+from work import ACTIONS, Wire, WorkHouse, until
 
 ARGUMENTS = {"to": "ann", "amount": "5"}
 
@@ -120,6 +120,49 @@ def test_a_worker_that_dies_after_it_has_acted_is_found_out_by_another(
     with work.worker("two"):
         until(lambda: work.house.action(action)["state"] == "done")
     assert [entry.split()[-1] for entry in work.book()] == ["one"], "and nothing was done twice"
+
+
+def test_what_was_before_is_kept_and_given_back(work: WorkHouse, run: aecl.Run) -> None:
+    with work.worker("one"):
+        run.execute("rename", {"name": "tea"})
+        done = run.execute("rename", {"name": "milk"})
+        assert done.output == {"output": "renamed", "snapshot": {"name": "tea"}}
+        undone = work.house.people("POST", f"/v1/actions/{done.action}/rollback", {"reason": "wrong"})
+        assert undone["state"] == "done"
+    assert work.book() == ["shelf tea", "shelf milk", "shelf tea"]
+
+
+def test_what_an_exception_of_a_worker_means(work: WorkHouse, run: aecl.Run) -> None:
+    with work.worker("one"):
+        for name, error in (("unreadable", aecl.Failed), ("taken", aecl.Failed), ("odd", aecl.Unknown)):
+            with pytest.raises(error):
+                run.execute("rename", {"name": name})
+    assert work.book() == ["shelf odd"], "without what was before nothing is done"
+    assert [entry["outcome"] for entry in concluded(work, run)] == ["failed", "failed", "unknown"]
+
+
+def test_what_undoes_nothing_that_a_worker_does_does_not_load(tmp_path: Path) -> None:
+    home = House.made(tmp_path / "home").home
+    wrong = {**ACTIONS[1], "connector": {"kind": "worker", "compensates": "write_note"}}
+    (home / "policy/actions/work.json").write_text(json.dumps([wrong]))
+    said = subprocess.run([BIN, "--dir", str(home), "policy", "check"], capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert "`compensates` names `write_note`" in said.stdout + said.stderr
+
+
+def test_a_key_that_is_taken_out_takes_nothing_more(own_work: WorkHouse) -> None:
+    work = own_work
+    with (
+        work.worker("one") as worker,
+        aecl.Client(url=work.house.url, token=work.house.key) as client,
+    ):
+        run = client.open_run(agent=AGENT, goal=GOAL)
+        assert run.execute("pay", ARGUMENTS).output["id"]
+        command(work.house.home, "keys", "remove", "one")
+        until(lambda: worker.poll() is not None)
+        assert worker.stderr is not None
+        assert "Unauthorized" in worker.stderr.read()
+        assert work.connected() == []
 
 
 def test_what_nobody_can_look_up_stays_unknown(work: WorkHouse, run: aecl.Run, apart: Any) -> None:

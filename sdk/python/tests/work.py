@@ -70,6 +70,25 @@ ACTIONS: list[dict[str, Any]] = [
     },
     {
         **MILD,
+        "name": "rename",
+        "effect": "write",
+        "description": "Give a shelf another name.",
+        "arguments": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        "args": {"name": {"class": "content"}},
+        "connector": LIMITS,
+        "compensation": {"action": "name_back", "arguments": {"name": {"from": "result", "at": "/snapshot/name"}}},
+    },
+    {
+        **MILD,
+        "name": "name_back",
+        "effect": "write",
+        "description": "Give a shelf the name that it had.",
+        "arguments": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        "args": {"name": {"class": "content"}},
+        "connector": {"kind": "worker", "compensates": "rename"},
+    },
+    {
+        **MILD,
         "name": "nobody",
         "effect": "write",
         "description": "Nobody serves this.",
@@ -78,7 +97,7 @@ ACTIONS: list[dict[str, Any]] = [
         "connector": {"kind": "worker", "queue_ms": 200},
     },
 ]
-SERVED = ("pay", "give")
+SERVED = ("pay", "give", "rename")
 
 #: A worker as somebody would write it. `AT` says at which step it says so and waits for a line, or dies.
 SCRIPT = """
@@ -116,6 +135,26 @@ def unpay(transfer: str) -> None:
     with open(bank, "a") as book:
         book.write(f"back {transfer}\\n")
 
+def shelf():
+    with open(bank, "a+") as book:
+        book.seek(0)
+        names = [line.split()[1] for line in book if line.startswith("shelf ")]
+    return names[-1] if names else "unnamed"
+
+def before(name: str) -> dict[str, str]:
+    if name == "unreadable":
+        raise OSError("the shelf cannot be read")
+    return {"name": shelf()}
+
+def rename(name: str) -> str:
+    if name == "taken":
+        raise KeyError(name)
+    with open(bank, "a") as book:
+        book.write(f"shelf {name}\\n")
+    if name == "odd":
+        raise ValueError(name)
+    return "renamed"
+
 if os.environ.get("CLOCK"):
     import time
     really = time.time
@@ -124,6 +163,7 @@ if os.environ.get("CLOCK"):
 worker = aecl.Worker(concurrency=int(os.environ.get("SLOTS", "4")))
 worker.register("pay", pay, compensate=unpay, lookup=find)
 worker.register("give", pay)
+worker.register("rename", rename, compensate=rename, snapshot=before, surely_failed=(KeyError,))
 accept = worker._accept
 def accepting(*words):
     step("offered")
