@@ -2,6 +2,7 @@
 
 import { current } from "./current.js";
 import { NotDone, Unauthorized, Unknown } from "./errors.js";
+import * as exit from "./exit.js";
 import * as flow from "./flow.js";
 import type { Report } from "./flow.js";
 import { guarded, onlyOptions } from "./guard.js";
@@ -177,12 +178,18 @@ export class Run implements AsyncDisposable {
     callId: string | undefined,
     waitS: number | undefined,
   ): Promise<Leave | Done> {
-    return await flow.authorize(this.#line, this.#state, this.#call(name, judged, callId, waitS));
+    const got = await flow.authorize(this.#line, this.#state, this.#call(name, judged, callId, waitS));
+    if ("judged" in got) exit.begun(got.action, this.#state, this.#line.at);
+    return got;
   }
 
   /** @internal */
   async report(leave: Leave, said: Report): Promise<void> {
-    await flow.report(this.#line, this.#state, leave.action, said, limits.reportS);
+    try {
+      await flow.report(this.#line, this.#state, leave.action, said, limits.reportS);
+    } finally {
+      exit.ended(leave.action);
+    }
   }
 
   /** Reports what threw. The error gives way to the news that nobody knows. @internal */
