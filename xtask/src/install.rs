@@ -56,6 +56,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("dojo"), "requirements-dojo.txt")?;
     library()?;
     let node = node(&folder.join("node"))?;
+    typescript(&folder.join("typescript"))?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
     Ok(installed)
@@ -336,20 +337,8 @@ fn node(folder: &Path) -> Result<PathBuf, String> {
         return Ok(chosen);
     }
     println!("package-lock.json: installing");
-    clear(folder)?;
-    std::fs::create_dir_all(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
-    for name in ["package.json", "package-lock.json", ".npmrc"] {
-        let copied = std::fs::copy(source.join(name), folder.join(name));
-        copied.map_err(|error| format!("`tests/peers/{name}`: {error}"))?;
-    }
-    let mut npm = Command::new("npm");
-    // Scripts of packages stay unrun: none of these needs one.
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
-        .arg(folder);
     // With what is optional: it is there that coding agents keep the program for this kind of machine.
-    if !watch(&mut npm)? {
-        return Err("npm could not install `tests/peers/package-lock.json`".into());
-    }
+    npm_ci(&source, folder)?;
     if !own_is_new && !ours.exists() {
         return Err(format!(
             "Node.js {NODE_OLDEST} or newer is needed, and npm has none for this kind of machine\n\
@@ -358,6 +347,39 @@ fn node(folder: &Path) -> Result<PathBuf, String> {
     }
     stamp.set()?;
     Ok(chosen)
+}
+
+/// Installs what the TypeScript library is compiled with, by the lock that stands beside it.
+fn typescript(folder: &Path) -> Result<(), String> {
+    let source = root().join("sdk/typescript");
+    let stamp = Stamp { path: folder.join("installed"), text: read(&source.join("package-lock.json"))? };
+    if stamp.holds() {
+        println!("sdk/typescript/package-lock.json: all there");
+        return Ok(());
+    }
+    println!("sdk/typescript/package-lock.json: installing");
+    npm_ci(&source, folder)?;
+    stamp.set()
+}
+
+/// Installs exactly what the lock in a folder lists, into another one. From nothing, so that what is no longer listed
+/// is no longer there.
+fn npm_ci(source: &Path, folder: &Path) -> Result<(), String> {
+    clear(folder)?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        let from = source.join(name);
+        let copied = std::fs::copy(&from, folder.join(name));
+        copied.map_err(|error| format!("`{}`: {error}", from.display()))?;
+    }
+    let mut npm = Command::new("npm");
+    // Scripts of packages stay unrun: none of these needs one.
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
+        .arg(folder);
+    if !watch(&mut npm)? {
+        return Err(format!("npm could not install `{}`", source.join("package-lock.json").display()));
+    }
+    Ok(())
 }
 
 fn node_version() -> Option<u32> {
@@ -376,6 +398,7 @@ fn all_there(installed: &Installed) -> Result<(), String> {
         "node/node_modules/@modelcontextprotocol/conformance/package.json",
         "node/node_modules/@modelcontextprotocol/server-everything/package.json",
         "node/node_modules/@modelcontextprotocol/server-filesystem/package.json",
+        "typescript/node_modules/typescript/bin/tsc",
     ];
     for part in parts.iter().map(|part| installed.folder.join(part)) {
         if !part.exists() {

@@ -82,6 +82,8 @@ export interface Confirmation {
 export interface Decision {
   /** The approval that was used. */
   readonly approval?: string | null;
+  /** The action that this one completes, and rests on: nobody was asked again. */
+  readonly completes?: string | null;
   /** All findings, in the order of the checks. */
   readonly findings: readonly Finding[];
   /** The code of the first of the strictest findings. */
