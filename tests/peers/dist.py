@@ -166,5 +166,56 @@ done = user("env/bin/python", "goes_on.py")
 check("what was agreed to happens, in another process", done.stdout == "{'id': 'tr-1'}\n", said(done))
 record = user("env/bin/aecl", "log", "verify")
 check("the record holds", record.returncode == 0, said(record))
+
+# The same for npm: two files, no network, another empty place.
+node = shutil.which(os.environ.get("NODE", "node"))
+BIN, PROJECT = WORK / "bin", WORK / "home/project"
+for folder in (BIN, PROJECT):
+    folder.mkdir()
+shutil.copy(node, BIN / "node")
+packages = sorted(OUT.glob("*.tgz"))
+check("npm: the library and the program", [path.name.rsplit("-", 1)[0] for path in packages][1:] == ["aecl-sdk"], packages)
+for path in packages:
+    shutil.copy(path, PROJECT)
+(PROJECT / "package.json").write_text('{"type": "module", "private": true}')
+text = (ROOT / "sdk/typescript/README.md").read_text()
+code = text.split("```ts\n", 1)[1].split("```", 1)[0]
+check("at most ten lines of TypeScript", len([line for line in code.splitlines() if line.strip()]) <= 10, code)
+(PROJECT / "agent.ts").write_text(code)
+if as_user:
+    run("chown", "-R", f"{NOBODY}:{NOBODY}", PROJECT)
+clean["PATH"] = f"{BIN}:{clean['PATH']}"
+
+
+def npm(*command, **more):
+    return run(*as_user, *command, cwd=PROJECT, env=clean, **more)
+
+
+files = [f"./{path.name}" for path in packages]
+installed = npm("npm", "install", "--offline", "--no-audit", "--no-fund", "--silent", *files)
+check("npm installs both without a network", installed.returncode == 0, said(installed))
+aecl = "node_modules/.bin/aecl"
+version = npm(aecl, "--version")
+check("npm: the command is there", version.stdout.startswith("aecl "), said(version))
+unknown = npm(aecl, "explode")
+check("npm: the command ends as the program does", unknown.returncode == 2 and "explode" in unknown.stderr, said(unknown))
+begun = npm(aecl, "init", "--example", "finance")
+check("npm: `aecl init`", begun.returncode == 0, said(begun))
+modules = pathlib.Path(os.environ["PEERS"]) / "typescript/node_modules"
+compiled = run(node, modules / "typescript/bin/tsc", "--module", "nodenext", "--target", "es2022", "--strict",
+               "--types", "node", "--typeRoots", modules / "@types", "agent.ts", cwd=PROJECT)
+check("npm: the types are found", compiled.returncode == 0, said(compiled))
+held = npm("node", "agent.js")
+check("npm: the call is held", held.returncode == 0 and "always requires approval" in held.stdout, said(held))
+waits = subprocess.Popen([*as_user, aecl, "approvals", "watch"], cwd=PROJECT, env=clean, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+began = waits.stderr.readline()
+waits.terminate()
+waits.communicate(timeout=60)
+check("npm: a signal ends the program", began and waits.returncode in (-15, 143), f"{began} {waits.returncode}")
+program_package = PROJECT / "node_modules/@aecl" / packages[0].name.rsplit("-", 1)[0].removeprefix("aecl-")
+shutil.rmtree(program_package)
+alone = npm(aecl, "--version")
+check("npm: without the program it says what to do", alone.returncode == 127 and "hint: " in alone.stderr, said(alone))
 shutil.rmtree(WORK, ignore_errors=True)
 end()

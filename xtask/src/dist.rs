@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: what is handed out.
 
 mod bill;
+mod npm;
 mod packages;
 mod program;
 
@@ -20,6 +21,8 @@ Makes what is handed out, below `target/packages` or in FOLDER, which is emptied
   aecl-VERSION-TRIPLE.tar.gz   the program, with its licence and those of all that is in it
   aecl-VERSION-py3-none-*.whl  the Python library, and the program as the command `aecl`
   aecl-VERSION.tar.gz          the Python library alone, as source
+  aecl-sdk-VERSION.tgz         the TypeScript library, with the command `aecl`, for npm
+  aecl-linux-*-VERSION.tgz     the program, which npm installs along with it
   aecl-VERSION.cdx.json        what the program is made of, as CycloneDX
   LICENSES.txt                 the licences of what it is made of
   SHA256SUMS                   the digest of each of these
@@ -57,8 +60,9 @@ pub fn run(words: &[String]) -> Result<bool, String> {
         print!("{HELP}");
         return Ok(true);
     };
-    if !exists("tar") || !exists("sha256sum") {
-        return Err("`tar` and `sha256sum` are needed\nhint: apt-get install tar coreutils".into());
+    if !["tar", "sha256sum", "node", "npm"].into_iter().all(exists) {
+        let hint = "hint: apt-get install tar coreutils nodejs npm";
+        return Err(format!("`tar`, `sha256sum`, `node` and `npm` are needed\n{hint}"));
     }
     install::clear(&plan.out)?;
     std::fs::create_dir_all(&plan.out).map_err(|error| format!("`{}`: {error}", plan.out.display()))?;
@@ -78,8 +82,10 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     for built in &built {
         packages::archive(&release, built)?;
         packages::wheel(&release, built)?;
+        npm::program(&release, built)?;
     }
     packages::sdist(&release)?;
+    npm::library(&release, &built)?;
     sums(&release.out)?;
     for file in listed(&release.out)? {
         let size = std::fs::metadata(release.out.join(&file)).map_or(0, |data| data.len());
@@ -173,7 +179,11 @@ struct Room(PathBuf);
 
 impl Room {
     fn new(built: &Built) -> Result<Self, String> {
-        let path = tools().join("room").join(&built.target);
+        Self::named(&built.target)
+    }
+
+    fn named(name: &str) -> Result<Self, String> {
+        let path = tools().join("room").join(name);
         install::clear(&path)?;
         std::fs::create_dir_all(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
         Ok(Self(path))

@@ -56,7 +56,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("dojo"), "requirements-dojo.txt")?;
     library()?;
     let node = node(&folder.join("node"))?;
-    typescript(&folder.join("typescript"))?;
+    typescript()?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
     Ok(installed)
@@ -349,17 +349,19 @@ fn node(folder: &Path) -> Result<PathBuf, String> {
     Ok(chosen)
 }
 
-/// Installs what the TypeScript library is compiled with, by the lock that stands beside it.
-fn typescript(folder: &Path) -> Result<(), String> {
-    let source = root().join("sdk/typescript");
+/// The modules with which the TypeScript library is compiled, by the lock that stands beside it.
+pub fn typescript() -> Result<PathBuf, String> {
+    let (source, folder) = (root().join("sdk/typescript"), root().join(".cache/peers/typescript"));
+    let modules = folder.join("node_modules");
     let stamp = Stamp { path: folder.join("installed"), text: read(&source.join("package-lock.json"))? };
     if stamp.holds() {
         println!("sdk/typescript/package-lock.json: all there");
-        return Ok(());
+        return Ok(modules);
     }
     println!("sdk/typescript/package-lock.json: installing");
-    npm_ci(&source, folder)?;
-    stamp.set()
+    npm_ci(&source, &folder)?;
+    stamp.set()?;
+    Ok(modules)
 }
 
 /// Installs exactly what the lock in a folder lists, into another one. From nothing, so that what is no longer listed

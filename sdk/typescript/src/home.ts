@@ -8,10 +8,10 @@
 
 import { execFile } from "node:child_process";
 import { access, constants, readFile, stat } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { connect } from "node:net";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 
 import { Unavailable } from "./errors.js";
 import { nowS } from "./state.js";
@@ -22,21 +22,30 @@ const START_S = 30;
 const IDLE_EXIT_S = 600;
 /** How long a program may take to begin, in seconds. */
 const PROGRAM_S = 30;
-/** Where a package for one kind of machine brings the program. */
-const BESIDE = fileURLToPath(new URL("../_bin/aecl", import.meta.url));
+/** The package that brings the program for this kind of machine. npm installs it along with this one, where there is one. */
+export const PACKAGE = `@aecl/${process.platform}-${process.arch}`;
 
-/** The program: `AECL_BIN`, the one that came with this package, or the first on `PATH`. */
-export async function program(beside: string = BESIDE): Promise<string> {
+/** Where that package has the program, if it is here. */
+export function packaged(): string | undefined {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve(`${PACKAGE}/package.json`)), "bin", "aecl");
+  } catch {
+    return undefined;
+  }
+}
+
+/** The program: `AECL_BIN`, the one that came along for this kind of machine, or the first on `PATH`. */
+export async function program(beside: string | undefined = packaged()): Promise<string> {
   const named = process.env["AECL_BIN"];
   if (named) {
     if (!(await runs(named))) throw missing(`\`AECL_BIN\` names \`${named}\`, which is no program`);
     return named;
   }
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
-  for (const path of [beside, ...folders.map((folder) => join(folder, "aecl"))]) {
+  for (const path of [...(beside === undefined ? [] : [beside]), ...folders.map((folder) => join(folder, "aecl"))]) {
     if (await runs(path)) return path;
   }
-  throw missing("there is no program `aecl`: not by `AECL_BIN`, not beside this package, not on `PATH`");
+  throw missing(`there is no program \`aecl\`: not by \`AECL_BIN\`, not as the package \`${PACKAGE}\`, not on \`PATH\``);
 }
 
 async function runs(path: string): Promise<boolean> {

@@ -82,10 +82,10 @@ test("no home, no program: no action", async () => {
   assert.match((await refused(aecl.Unavailable, () => aecl.openRun(RUN))).message, /PATH/);
 });
 
-test("the program beside the package goes before the path", async () => {
+test("the program that came along goes before the path", async () => {
   delete process.env["AECL_BIN"];
-  const [beside, onPath] = [join(project, "_bin/aecl"), join(project, "aecl")];
-  mkdirSync(join(project, "_bin"));
+  const [beside, onPath] = [join(project, "bin/aecl"), join(project, "aecl")];
+  mkdirSync(join(project, "bin"));
   for (const path of [beside, onPath]) writeFileSync(path, "#!/bin/sh\n");
   process.env["PATH"] = project;
   await refused(aecl.Unavailable, () => program(beside));

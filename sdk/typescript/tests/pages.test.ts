@@ -75,7 +75,7 @@ function held(said: string): void {
 test("the package has what it needs, and nothing else", () => {
   const installed = join(project, "node_modules/@aecl/sdk");
   assert.deepEqual(readdirSync(installed).sort(), ["README.md", "dist", "package.json"]);
-  assert.deepEqual(readdirSync(join(project, "node_modules")), [".package-lock.json", "@aecl"]);
+  assert.deepEqual(readdirSync(join(project, "node_modules")), [".bin", ".package-lock.json", "@aecl"]);
   const sources = readdirSync(join(PACKAGE, "src")).map((name) => name.replace(/\.ts$/, ""));
   const wanted = sources.flatMap((name) => [`${name}.d.ts`, `${name}.js`]);
   assert.deepEqual(readdirSync(join(installed, "dist")).sort(), wanted.sort());
