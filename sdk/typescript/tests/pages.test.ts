@@ -133,6 +133,26 @@ test("the examples of the guide run", async () => {
   }
 });
 
+test("what `aecl gen typescript` writes is typed as the catalogue is, and acts", async () => {
+  const house = await House.started();
+  const used = `
+    import { openRun } from "@aecl/sdk";
+    import { countStock, guardWriteNote } from "./actions.js";
+    await openRun({ agent: "clerk", goal: "Write down what is out of stock." }, async (run) => {
+      const counted: string = (await countStock(run, { thing: "tea" })).action;
+      const written = await guardWriteNote(run, ({ text, times }) => text.length + (times ?? 0))({ text: counted });
+      console.log(written satisfies number);
+    });`;
+  const actions = command("--dir", house.home, "gen", "typescript");
+  const [, script = ""] = compiled({ "actions.ts": actions, "used.ts": used }, ["node"]);
+  const env = { ...process.env, AECL_URL: house.url, AECL_TOKEN: house.key };
+  assert.match(run(process.execPath, [script], { cwd: project, env }), /^\d+\n$/);
+  for (const wrong of ["countStock(run, { thing: 5 })", "countStock(run, {})", "countStock(run, { thing: '', x: 1 })"]) {
+    const misused = used.replace('countStock(run, { thing: "tea" })', wrong);
+    assert.throws(() => compiled({ "actions.ts": actions, "used.ts": misused }, ["node"]), /used\.ts/, wrong);
+  }
+});
+
 test("every code and every error of the library has its place in the guide", () => {
   const described = [...GUIDE.matchAll(/^### `(\w+)`$/gm)].map((found) => found[1]);
   assert.deepEqual(described.sort(), [...LOCAL_CODES].sort());
