@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,29 @@ def test_coroutines_have_the_same_names(house: House) -> None:
                 await write_note("d")
 
     asyncio.run(main())
+
+
+def test_a_run_for_threads_goes_on_in_coroutines(house: House, client: aecl.Client, run: aecl.Run) -> None:
+    async def act(arguments: dict[str, str]) -> str:
+        return arguments["text"]
+
+    async def main() -> None:
+        async with run.as_async() as same:
+            assert (same.id, same.token) == (run.id, run.token)
+            done = await same.perform("write_note", {"text": "a"}, act, call_id="one")
+            assert (done.output, done.replayed) == ("a", False)
+            with pytest.raises(aecl.Pending):
+                await same.execute("transfer_funds", {"to": "v", "amount": "1.00", "currency": "EUR"})
+
+    asyncio.run(main())
+    # Each loop has connections of its own; what was done and what waits belongs to the run.
+    asyncio.run(main_replayed(run, act))
+    assert run.waits()
+
+
+async def main_replayed(run: aecl.Run, act: Callable[[dict[str, str]], Awaitable[str]]) -> None:
+    async with run.as_async() as same:
+        assert (await same.perform("write_note", {"text": "a"}, act, call_id="one")).replayed
 
 
 async def pay(to: str, amount: str, currency: str) -> str:

@@ -220,6 +220,50 @@ def test_a_step_that_is_run_twice_happens_once(run: aecl.Run) -> None:
     assert before.value.output == "first"
 
 
+def test_a_call_that_a_framework_hands_over_is_performed(house: House, run: aecl.Run) -> None:
+    """A tool by its name, its arguments as a mapping: what `act` gets was judged, and it is called once."""
+    given: list[dict[str, Any]] = []
+
+    def act(arguments: dict[str, Any]) -> set[str]:
+        given.append(arguments)
+        return {"a"}
+
+    arguments = {"text": "a"}
+    done = run.perform("write_note", arguments, act, call_id="call_1", encode=sorted)
+    assert (done.output, done.replayed, done.arguments) == ({"a"}, False, arguments)
+    assert house.action(done.action)["output"] == ["a"]
+    again = run.perform("write_note", arguments, act, call_id="call_1", encode=sorted)
+    assert (again.output, again.replayed, given) == (["a"], True, [arguments])
+    assert given[0] is not arguments
+    with pytest.raises(aecl.Blocked):
+        run.perform("erase", {"book": "all"}, act)
+    with pytest.raises(aecl.Pending):
+        run.perform("transfer_funds", {"to": "v", "amount": "1.00", "currency": "EUR"}, act)
+    assert given == [arguments]
+
+    def fail(arguments: dict[str, Any]) -> None:
+        raise KeyError("no such note")
+
+    with pytest.raises(KeyError):
+        run.perform("write_note", {"text": "b"}, fail)
+    assert house.last(run.id)["state"] == "unknown"
+    with pytest.raises(KeyError):
+        run.perform("write_note", {"text": "c"}, fail, surely_failed=(KeyError,))
+    assert house.last(run.id)["state"] == "failed"
+    # What was done is on record as done, also where its output cannot be.
+    run.perform("write_note", {"text": "d"}, act, encode=fail)
+    assert house.last(run.id)["state"] == "done"
+
+
+def test_the_run_of_the_block_is_known(run: aecl.Run) -> None:
+    assert aecl.current_run() is run
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.append(aecl.current_run()))
+    thread.start()
+    thread.join()
+    assert found == [None]
+
+
 def test_two_threads_with_one_call_id_act_once(run: aecl.Run) -> None:
     acting, go = threading.Event(), threading.Event()
     done: list[int] = []

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from ._async import AsyncClient, AsyncGuarded, AsyncRun, Opening
 from ._async import decorate as _decorate_async
+from ._current import current as _current
 from ._flow import Done
 from ._shared import Permit, Settings
 from ._sync import Client, Guarded, Run
@@ -65,6 +66,7 @@ __all__ = [
     "aguard",
     "aopen_run",
     "aresume",
+    "current_run",
     "guard",
     "open_run",
     "resume",
@@ -121,6 +123,11 @@ def open_run(
 def resume(run: str | None = None, token: str | None = None, *, wait: float = 0) -> Run:
     """Goes on with a run that another process has opened. See `Client.resume`."""
     return _client().resume(run, token, wait=wait)
+
+
+def current_run() -> Run | AsyncRun | None:
+    """The run of the innermost `with`, in which guards act here; nothing outside of one."""
+    return _current.get()
 
 
 def aopen_run(

@@ -209,6 +209,38 @@ class AsyncRun(RunCommon):
             raise
         await self._report(got, permit.ended())
 
+    async def perform(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        act: Callable[[dict[str, Any]], Awaitable[Any]],
+        *,
+        call_id: str | None = None,
+        wait: float | None = None,
+        surely_failed: tuple[type[Exception], ...] = (),
+        encode: Callable[[Any], Any] | None = None,
+    ) -> Done:
+        """Carries out a call that a framework hands over. See `Run.perform`."""
+        got = await self._authorize(name, arguments_of(arguments), call_id, wait)
+        if isinstance(got, Done):
+            return got
+        settings = Settings(surely_failed=surely_failed)
+        try:
+            got.check()
+            value = await act(got.judged.read())
+            begun(value, name)
+        except BaseException as error:
+            outcome, code, words = meaning(error, settings.sure(error))
+            await self._report_after(error, got, (outcome, None, code, words))
+            raise
+        output, unsaid, words = output_of(value, encode)
+        try:
+            await self._report(got, ("done", output, unsaid, words))
+        except Unknown as error:
+            error.output = value
+            raise
+        return Done(got.action, name, got.judged.read(), value)
+
     async def undo(self) -> list[Done]:
         """Undoes what guards with `compensate` have done here, the latest first. See `Run.undo`."""
         undone: list[Done] = []

@@ -7,19 +7,22 @@ import functools
 import inspect
 import logging
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import Token
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from . import _exit, _flow
 from ._current import current, left, no_run
 from ._flow import Done, State
 from ._shared import Handed, Permit, RunCommon, Settings, kept_open, opening, resumed
 from ._spec import Spec, arguments_of, begun, meaning, output_of
-from ._transport import Line, Place, place
+from ._transport import AsyncLine, Line, Place, place
 from .errors import AlreadyDone, Error, NotDone, Unknown
+
+if TYPE_CHECKING:
+    from ._async import AsyncRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -164,6 +167,58 @@ class Run(RunCommon):
             self._report_after(error, got, permit.said)
             raise
         self._report(got, permit.ended())
+
+    def perform(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        act: Callable[[dict[str, Any]], Any],
+        *,
+        call_id: str | None = None,
+        wait: float | None = None,
+        surely_failed: tuple[type[Exception], ...] = (),
+        encode: Callable[[Any], Any] | None = None,
+    ) -> Done:
+        """Carries out a call that a framework hands over: `run.perform(tool, args, act, call_id=…)`.
+
+        It knows a tool by its name and its arguments by a mapping. `act` is called as a guarded
+        function would be, with the arguments that were judged; what it returns is the `output`, and is reported as
+        `encode` makes JSON of it. If this call id was done before, `act` is not called: `replayed`, with the output
+        that is on record.
+        """
+        got = self._authorize(name, arguments_of(arguments), call_id, wait)
+        if isinstance(got, Done):
+            return got
+        settings = Settings(surely_failed=surely_failed)
+        try:
+            got.check()
+            value = act(got.judged.read())
+            begun(value, name)
+        except BaseException as error:
+            outcome, code, words = meaning(error, settings.sure(error))
+            self._report_after(error, got, (outcome, None, code, words))
+            raise
+        output, unsaid, words = output_of(value, encode)
+        try:
+            self._report(got, ("done", output, unsaid, words))
+        except Unknown as error:
+            error.output = value
+            raise
+        return Done(got.action, name, got.judged.read(), value)
+
+    @asynccontextmanager
+    async def as_async(self) -> AsyncGenerator[AsyncRun]:
+        """The same run for coroutines: `async with run.as_async() as same:`, for as long as the block lasts.
+
+        It has connections of its own, and shares the token, which each of them renews for both.
+        """
+        from ._async import AsyncClient, AsyncRun
+
+        line = AsyncLine(self._client._line.at)
+        try:
+            yield AsyncRun(AsyncClient(), line, self._state, self._default_wait, "", opened=False)
+        finally:
+            await line.close()
 
     def undo(self) -> list[Done]:
         """Undoes what guards with `compensate` have done here, the latest first. Stops at the first that cannot be.
