@@ -55,6 +55,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("python-legacy"), "requirements-legacy.txt")?;
     python(&folder.join("dojo"), "requirements-dojo.txt")?;
     library()?;
+    python(&folder.join("frameworks"), "requirements-frameworks.txt")?;
     let node = node(&folder.join("node"))?;
     typescript()?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
@@ -308,10 +309,15 @@ pub fn python(folder: &Path, list: &str) -> Result<PathBuf, String> {
     // From nothing, so that what is no longer listed is no longer there.
     clear(folder)?;
     let made = watch(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    let list = root().join("tests/peers").join(list);
+    // Takes seconds where pip takes minutes. It may be there and not know where this machine gets its packages from.
+    let mut uv = Command::new("uv");
+    uv.args(["pip", "install", "--quiet", "--python"]).arg(&program).arg("-r").arg(&list);
+    let by_uv = made && exists("uv") && watch(&mut uv)?;
     let mut pip = Command::new(&program);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]);
-    if !made || !watch(pip.arg(root().join("tests/peers").join(list)))? {
-        return Err(format!("pip could not install `tests/peers/{list}`"));
+    if !by_uv && (!made || !watch(pip.arg(&list))?) {
+        return Err(format!("pip could not install `{}`", list.display()));
     }
     stamp.set()?;
     Ok(program)
@@ -397,6 +403,7 @@ fn all_there(installed: &Installed) -> Result<(), String> {
         "python-legacy/bin/mcp-server-sqlite",
         "dojo/bin/python",
         "library/bin/pytest",
+        "frameworks/bin/pytest",
         "node/node_modules/@modelcontextprotocol/conformance/package.json",
         "node/node_modules/@modelcontextprotocol/server-everything/package.json",
         "node/node_modules/@modelcontextprotocol/server-filesystem/package.json",
