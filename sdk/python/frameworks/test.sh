@@ -43,5 +43,5 @@ pair() {
   done
 }
 
-pair langchain:frameworks
+pair langchain:frameworks openai_agents:frameworks
 [ ! -e "$room/failed" ]
