@@ -44,4 +44,5 @@ pair() {
 }
 
 pair langchain:frameworks openai_agents:frameworks
+pair pydantic_ai:frameworks
 [ ! -e "$room/failed" ]
