@@ -44,5 +44,5 @@ pair() {
 }
 
 pair langchain:frameworks openai_agents:frameworks
-pair pydantic_ai:frameworks
+pair pydantic_ai:frameworks google_adk:frameworks
 [ ! -e "$room/failed" ]
