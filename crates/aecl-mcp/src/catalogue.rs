@@ -18,10 +18,11 @@ mod verbs;
 mod waiting;
 
 pub use definition::{Annotations, Definition, Pins};
+pub use desk::seen;
 pub use disk::CatalogueError;
 pub use files::{
     Imported, ImportedBy, accept, accept_all, accept_these, amend, changed_at, import, note_shown,
-    quarantine, seen, servers, settle,
+    quarantine, servers, settle,
 };
 pub use functions::{Function, import_functions};
 pub use narrower::is_minor;

@@ -1,7 +1,6 @@
 //! A file of entries in the policy, taken in hand: locked, read, and compiled with the whole bundle before it is written.
 
 use super::disk::{CatalogueError, lock, read, seen_file, write};
-use super::files::seen;
 use super::seen::Seen;
 use aecl_analysis::load::VettedBundle;
 use aecl_gate::config::Home;
@@ -71,4 +70,12 @@ impl<'a> Desk<'a> {
 /// The action's name in an entry.
 pub(super) fn name_of(entry: &Value) -> String {
     entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The definitions of a server's tools that were seen.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn seen(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, CatalogueError> {
+    Ok(read(&seen_file(home, server))?.unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 //! that no server can break the policy by what it says about itself.
 
 use super::definition::{Definition, companions};
-use super::desk::{Desk, name_of};
+use super::desk::{Desk, name_of, seen};
 use super::disk::{CatalogueError, lock, read, said_file, seen_file, write};
 use super::guesses;
 use super::seen::Seen;
@@ -330,14 +330,6 @@ pub fn note_shown(
         }
     }
     if all == before { Ok(()) } else { write(&file, &all) }
-}
-
-/// The definitions of a server's tools that were seen.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn seen(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, CatalogueError> {
-    Ok(read(&seen_file(home, server))?.unwrap_or_default())
 }
 
 /// When what was seen of a server's tools changed last.

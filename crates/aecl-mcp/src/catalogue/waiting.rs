@@ -1,7 +1,8 @@
 //! Servers of which something waits for a person to look at it.
 
+use super::desk::seen;
 use super::disk::CatalogueError;
-use super::files::{seen, servers};
+use super::files::servers;
 use super::said::said;
 use aecl_gate::config::Home;
 use std::collections::BTreeMap;
