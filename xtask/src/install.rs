@@ -58,6 +58,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("frameworks"), "requirements-frameworks.txt")?;
     let node = node(&folder.join("node"))?;
     typescript()?;
+    modules("sdk/typescript/frameworks", "frameworks-js")?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
     Ok(installed)
@@ -357,15 +358,20 @@ fn node(folder: &Path) -> Result<PathBuf, String> {
 
 /// The modules with which the TypeScript library is compiled, by the lock that stands beside it.
 pub fn typescript() -> Result<PathBuf, String> {
-    let (source, folder) = (root().join("sdk/typescript"), root().join(".cache/peers/typescript"));
+    modules("sdk/typescript", "typescript")
+}
+
+/// Modules that the lock in a folder of the repository lists, installed for the peers.
+fn modules(source: &str, name: &str) -> Result<PathBuf, String> {
+    let (from, folder) = (root().join(source), root().join(".cache/peers").join(name));
     let modules = folder.join("node_modules");
-    let stamp = Stamp { path: folder.join("installed"), text: read(&source.join("package-lock.json"))? };
+    let stamp = Stamp { path: folder.join("installed"), text: read(&from.join("package-lock.json"))? };
     if stamp.holds() {
-        println!("sdk/typescript/package-lock.json: all there");
+        println!("{source}/package-lock.json: all there");
         return Ok(modules);
     }
-    println!("sdk/typescript/package-lock.json: installing");
-    npm_ci(&source, &folder)?;
+    println!("{source}/package-lock.json: installing");
+    npm_ci(&from, &folder)?;
     stamp.set()?;
     Ok(modules)
 }
@@ -408,6 +414,7 @@ fn all_there(installed: &Installed) -> Result<(), String> {
         "node/node_modules/@modelcontextprotocol/server-everything/package.json",
         "node/node_modules/@modelcontextprotocol/server-filesystem/package.json",
         "typescript/node_modules/typescript/bin/tsc",
+        "frameworks-js/node_modules/ai/package.json",
     ];
     for part in parts.iter().map(|part| installed.folder.join(part)) {
         if !part.exists() {
