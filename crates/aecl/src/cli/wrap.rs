@@ -313,12 +313,12 @@ fn not_allowed(home: &Home, agent: &AgentId, servers: &[String]) {
 
 fn take_back(common: &Common, home: &Home, client: Client) -> Result {
     let undone = kept::way_back(home, Some(client.name()))?.go()?;
-    told(common, json!({ "client": client.name() }), &undone);
+    told(common, ("client", client.name().into()), &undone);
     Ok(if undone.left.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// Tells what became of the changes of clients. `of`: whose they are.
-fn told(common: &Common, of: serde_json::Value, undone: &kept::Undone) {
+/// Tells what became of changes, and whose they are.
+fn told(common: &Common, (key, whose): (&str, serde_json::Value), undone: &kept::Undone) {
     let shown = |file: &Path| show::inert_line(&file.display().to_string());
     if common.json {
         let parts: Vec<_> =
@@ -327,12 +327,9 @@ fn told(common: &Common, of: serde_json::Value, undone: &kept::Undone) {
         let stays: Vec<_> =
             stays.map(|(file, server, why)| json!({ "file": file, "server": server, "why": why })).collect();
         let left: Vec<_> = undone.left.iter().map(|(file, ..)| file).collect();
-        let mut of = of;
-        of["undone"] = json!(undone.files);
-        of["in_part"] = json!(parts);
-        of["left"] = json!(left);
-        of["stays"] = json!(stays);
-        show::print_json(&of);
+        show::print_json(&json!({
+            (key): whose, "undone": undone.files, "in_part": parts, "left": left, "stays": stays,
+        }));
     } else {
         for file in &undone.files {
             show::say(&format!("aecl: `{}` is as it was", shown(file)));

@@ -51,7 +51,7 @@ pub fn run(common: &Common, args: &Args) -> Result {
     if clients.is_empty() && !common.json {
         show::say("aecl: it stands in no file of a client");
     } else {
-        told(common, json!({ "clients": clients }), &undone);
+        told(common, ("clients", json!(clients)), &undone);
     }
     if !common.json {
         show::say(&format!("aecl: policy, keys and record stay in `{}`", home.dir().display()));
