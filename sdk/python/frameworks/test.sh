@@ -45,4 +45,5 @@ pair() {
 
 pair langchain:frameworks openai_agents:frameworks
 pair pydantic_ai:frameworks google_adk:frameworks
+pair agent_framework:frameworks
 [ ! -e "$room/failed" ]
