@@ -64,6 +64,10 @@ struct Known<'a> {
 /// Runs it.
 pub fn run(common: &Common, args: &Args) -> Result {
     let home = Home::new(&common.dir);
+    if !home.config().is_file() {
+        let error = Error::new(format!("there is no `{}`", home.config().display()));
+        return Err(error.hint("run `aecl init` there first, or name the directory with `--dir`"));
+    }
     let bundle = loader::load(&home.policy())?;
     let agent = args.agent.as_deref().map(AgentId::new).transpose()?;
     let manifest = match &agent {

@@ -339,7 +339,7 @@ const WITHOUT_A_HOME: &[(&[&str], i32)] = &[
     (&["kill", "--all", "--reason", "x"], 1), (&["kill", "list"], 1), (&["clock"], 1), (&["rollback", "act_01JCXYZ0000000000000000000", "--reason", "x"], 1),
     (&["resolve", "act_01JCXYZ0000000000000000000", "--note", "x", "--done"], 1),
     (&["catalog", "list"], 1), (&["catalog", "diff"], 1), (&["catalog", "import", "filesystem"], 1),
-    (&["catalog", "accept", "filesystem"], 1),
+    (&["catalog", "accept", "filesystem"], 1), (&["catalog", "import", "--python", "shop"], 1), (&["gen", "python"], 1),
     (&["keys", "list"], 1), (&["keys", "add", "person", "me", "--group", "operators"], 1),
     (&["secrets", "list"], 1), (&["secrets", "rm", "x"], 1),
     (&["image", "list", "layout"], 0), (&["run", "--memory", "none", "--", "true"], 0),
