@@ -48,6 +48,12 @@ pub struct Config {
     /// Programs that carry out actions with credentials of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<WorkerKey>,
+    /// Proxies that ask before they let a request through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<ProxyKey>,
+    /// Where `aecl serve` listens for proxies, by gRPC; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_listen: Option<String>,
     /// Upstream MCP servers, by name.
     #[serde(default)]
     pub servers: BTreeMap<String, Transport>,
@@ -258,6 +264,16 @@ pub struct WorkerKey {
     pub id: String,
     /// The actions that it may serve.
     pub actions: BTreeSet<String>,
+    /// SHA-256 of its key.
+    pub key: Digest,
+}
+
+/// A proxy that asks before it lets a request through, and says what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyKey {
+    /// Its name.
+    pub id: String,
     /// SHA-256 of its key.
     pub key: Digest,
 }
@@ -518,6 +534,7 @@ impl Config {
             .map(|p| (p.id.as_str(), p.key))
             .chain(self.orchestrators.iter().map(|o| (o.id.as_str(), o.key)))
             .chain(self.workers.iter().map(|w| (w.id.as_str(), w.key)))
+            .chain(self.proxies.iter().map(|p| (p.id.as_str(), p.key)))
         {
             if !keys.insert(key) {
                 return Err(format!("`{who}` has the key of somebody else; each key belongs to one"));
@@ -541,6 +558,15 @@ impl Config {
                     worker.id
                 ));
             }
+        }
+        let mut proxies = BTreeSet::new();
+        if let Some(odd) =
+            self.proxies.iter().find(|p| PersonId::new(&p.id).is_err() || !proxies.insert(&p.id))
+        {
+            return Err(format!(
+                "`proxies` has `{}` twice, or it is no name; take letters, digits and `_ - . : @ /`",
+                odd.id
+            ));
         }
         let empty = |list: &Option<BTreeSet<TenantId>>| list.as_ref().is_some_and(BTreeSet::is_empty);
         let people = self.people.iter().filter(|p| empty(&p.tenants)).map(|p| p.id.as_str());

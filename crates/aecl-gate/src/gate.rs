@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Config, Home};
 use crate::error::GateError;
-use crate::identity::{self, Identity, Session, WorkerIdentity};
+use crate::identity::{self, Identity, ProxyIdentity, Session, WorkerIdentity};
 use crate::issued::Renewals;
 use crate::looks::Looks;
 use crate::metrics::Metrics;
@@ -168,6 +168,11 @@ impl Gate {
     /// Which worker has this key.
     pub fn worker(&self, key: &str) -> Result<WorkerIdentity, GateError> {
         identity::which_worker(&self.config(), key)
+    }
+
+    /// Which proxy has this key.
+    pub fn proxy(&self, key: &str) -> Result<ProxyIdentity, GateError> {
+        identity::which_proxy(&self.config(), key)
     }
 
     /// On whose account a request goes: the agent of a token that verifies, or whose key it is. Whether the token still

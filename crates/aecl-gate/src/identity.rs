@@ -99,6 +99,17 @@ pub struct WorkerIdentity {
 /// How the key of a worker begins.
 pub const WORKER_KEY: &str = "aecl_w_";
 
+/// A proxy, once its key is known: it asks about requests of agents and says what came of them. It is no [`Identity`]
+/// either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyIdentity {
+    /// Its name.
+    pub id: String,
+}
+
+/// How the key of a proxy begins.
+pub const PROXY_KEY: &str = "aecl_x_";
+
 /// A run token that was verified: who acts, with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -108,7 +119,7 @@ pub struct Session {
     pub credential: Credential,
 }
 
-/// A fresh key for a person (`p`) or an orchestrator (`o`), and its hash. The key is shown once.
+/// A fresh key for a person (`p`), an orchestrator (`o`) or a proxy (`x`), and its hash. The key is shown once.
 pub fn new_key(kind: char) -> Result<(String, Digest), GateError> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes)
@@ -136,6 +147,10 @@ pub fn hash_key(key: &str) -> Digest {
 pub(crate) fn who(config: &Config, key: &str) -> Result<Identity, GateError> {
     if key.starts_with(WORKER_KEY) {
         let why = "the key of a worker takes and reports work, and is good for nothing else";
+        return Err(GateError::refused(code::FORBIDDEN, why));
+    }
+    if key.starts_with(PROXY_KEY) {
+        let why = "the key of a proxy asks at `proxy_listen`, by gRPC, and is good for nothing else";
         return Err(GateError::refused(code::FORBIDDEN, why));
     }
     let hash = hash_key(key);
@@ -169,6 +184,21 @@ pub(crate) fn which_worker(config: &Config, key: &str) -> Result<WorkerIdentity,
     }
     found.ok_or_else(|| {
         let why = "the key of this worker is not known; `aecl keys add worker` makes one";
+        GateError::refused(code::TOKEN_INVALID, why)
+    })
+}
+
+/// Finds out which proxy has this key, as [`who`] does.
+pub(crate) fn which_proxy(config: &Config, key: &str) -> Result<ProxyIdentity, GateError> {
+    let hash = hash_key(key);
+    let mut found = None;
+    for proxy in &config.proxies {
+        if bool::from(proxy.key.bytes().ct_eq(hash.bytes())) {
+            found = Some(ProxyIdentity { id: proxy.id.clone() });
+        }
+    }
+    found.ok_or_else(|| {
+        let why = "the key of this proxy is not known; `aecl keys add proxy` makes one";
         GateError::refused(code::TOKEN_INVALID, why)
     })
 }

@@ -5,6 +5,7 @@ use crate::answer::Answer;
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
+use crate::proxies::is_proxied;
 use aecl_executor::{Outcome, Reconciled};
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::ActionId;
@@ -174,6 +175,10 @@ impl Gate {
         }
         if fact.mode != Mode::Authorize {
             return Err(GateError::refused(code::FORBIDDEN, format!("`{id}` is no permit of this run")));
+        }
+        if is_proxied(&fact) {
+            let why = format!("what came of `{id}` is reported by the proxy that let it through");
+            return Err(GateError::refused(code::FORBIDDEN, why));
         }
         self.conclude(id, outcome, fact.changed_at, None).await?;
         self.recorded_answer(id, None, false).await

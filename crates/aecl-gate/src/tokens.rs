@@ -14,6 +14,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -101,6 +102,19 @@ pub(crate) struct WorkClaims {
     pub(crate) lease_ms: u64,
 }
 
+/// What goes along with a request that a proxy lets through, and comes back with what it saw of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ProxiedClaims {
+    iss: String,
+    aud: String,
+    /// The proxy's name.
+    pub(crate) sub: String,
+    /// The action on record.
+    pub(crate) call: String,
+    iat: i64,
+    exp: i64,
+}
+
 /// A greeting for a worker, by which it knows whom it has reached before it says that it is ready.
 #[derive(Serialize)]
 struct GreetingClaims<'a> {
@@ -118,6 +132,8 @@ const PERMIT: &str = "aecl:permit";
 const WORK: &str = "aecl:work";
 const GREETING: &str = "aecl:worker";
 const WORK_TYPE: &str = "aecl-work+jwt";
+const PROXIED: &str = "aecl:proxied";
+const PROXIED_TYPE: &str = "aecl-proxied+jwt";
 
 impl Tokens {
     /// Tokens of this issuer, signed with this key.
@@ -307,22 +323,46 @@ impl Tokens {
         self.signed(WORK_TYPE, &claims)
     }
 
-    /// What such leave says, which a worker sends along with its report. A report may come late, so its age is no matter.
+    /// What such leave says, which a worker sends along with its report.
     pub(crate) fn read_work(&self, permit: &str) -> Result<WorkClaims, GateError> {
-        let refused = |why: &str| {
-            GateError::refused(code::REQUEST_INVALID, format!("`permit` is none of this server: {why}"))
+        self.read_back(permit, WORK, WORK_TYPE)
+            .map_err(|why| GateError::refused(code::REQUEST_INVALID, format!("`permit` is {why}")))
+    }
+
+    /// What goes along with a request that this proxy lets through.
+    pub(crate) fn proxied(&self, proxy: &str, call: &str, now: Timestamp) -> Result<String, GateError> {
+        let iat = now.0.div_euclid(1000);
+        let claims = ProxiedClaims {
+            iss: self.issuer.clone(),
+            aud: PROXIED.into(),
+            sub: proxy.to_owned(),
+            call: call.to_owned(),
+            iat,
+            exp: iat,
         };
+        self.signed(PROXIED_TYPE, &claims)
+    }
+
+    /// The same, as it comes back.
+    pub(crate) fn read_proxied(&self, token: &str) -> Result<ProxiedClaims, GateError> {
+        self.read_back(token, PROXIED, PROXIED_TYPE).map_err(|why| {
+            GateError::refused(code::REQUEST_INVALID, format!("what came back with a request is {why}"))
+        })
+    }
+
+    /// What we have given out and get back with a report. A report may come late, so its age is no matter.
+    fn read_back<T: DeserializeOwned>(&self, token: &str, audience: &str, typ: &str) -> Result<T, String> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[WORK]);
+        validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.validate_exp = false;
-        let data = jsonwebtoken::decode::<WorkClaims>(permit, &self.decoding, &validation)
-            .map_err(|e| refused(&e.to_string()))?;
-        match data.header.typ.as_deref() {
-            Some(WORK_TYPE) => Ok(data.claims),
-            Some(_) | None => Err(refused("it is of another type")),
+        let data = jsonwebtoken::decode::<T>(token, &self.decoding, &validation)
+            .map_err(|error| format!("none of this server: {error}"))?;
+        if data.header.typ.as_deref() == Some(typ) {
+            return Ok(data.claims);
         }
+        Err("none of this server: it is of another type".into())
     }
 }
 

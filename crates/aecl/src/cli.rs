@@ -104,7 +104,7 @@ enum Command {
     Catalog(catalog::Args),
     /// Write the actions of the catalogue as typed functions of a program.
     Gen(generate::Args),
-    /// Make keys for people, orchestrators and workers.
+    /// Make keys for people, orchestrators, workers and proxies.
     Keys(keys::Args),
     /// Keep credentials in an encrypted store.
     Secrets(secrets::Args),

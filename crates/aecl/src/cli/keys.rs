@@ -1,11 +1,11 @@
-//! `aecl keys`: keys for people, orchestrators and workers. A key is shown once; the configuration keeps its hash.
+//! `aecl keys`: keys for people, orchestrators, workers and proxies. A key is shown once; the configuration keeps its hash.
 
 mod edit;
 mod file;
 
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
-use aecl_gate::config::{Config, Home, Orchestrator, Person, WorkerKey};
+use aecl_gate::config::{Config, Home, Orchestrator, Person, ProxyKey, WorkerKey};
 use aecl_gate::identity::{self, OPERATORS};
 use aecl_gate::{keys as key_file, loader};
 use aecl_kernel::base::digest::Digest;
@@ -23,6 +23,7 @@ Examples:
   aecl keys add orchestrator planner --agent assistant
   aecl keys add orchestrator stage --agent assistant --tenant alpha --environment staging
   aecl keys add worker payments --action transfer_funds
+  aecl keys add proxy envoy
   aecl keys list
   aecl keys remove ann
 
@@ -41,7 +42,7 @@ enum Command {
     Add(Add),
     /// Show whose keys are known.
     List,
-    /// Take a person, an orchestrator or a worker out of aecl.yaml; the key is worth nothing from then on.
+    /// Take a person, an orchestrator, a worker or a proxy out of aecl.yaml; the key is worth nothing from then on.
     Remove {
         /// Whom.
         name: String,
@@ -84,6 +85,11 @@ enum Add {
         #[arg(long = "action", value_name = "ACTION", required = true)]
         actions: Vec<String>,
     },
+    /// A proxy that asks before it lets a request of an agent through, such as Envoy.
+    Proxy {
+        /// The proxy's name.
+        name: String,
+    },
 }
 
 /// Runs it.
@@ -98,6 +104,7 @@ pub fn run(common: &Common, args: Args) -> Result {
             add_orchestrator(common, &home, &name, &agents, place)
         }
         Command::Add(Add::Worker { name, actions }) => add_worker(common, &home, &name, actions),
+        Command::Add(Add::Proxy { name }) => add_proxy(common, &home, &name),
         Command::List => list(common, &home),
         Command::Remove { name } => remove(common, &home, &name),
     }
@@ -239,11 +246,36 @@ fn add_worker(common: &Common, home: &Home, name: &str, actions: Vec<String>) ->
     hand_over(common, "worker", name, json!({"actions": actions}), &key, &hash)
 }
 
+fn add_proxy(common: &Common, home: &Home, name: &str) -> Result {
+    PersonId::new(name).map_err(|_| {
+        Error::new(format!("`{}` is no name", show::inert_line(name)))
+            .hint("take letters, digits and `_ - . : @ /`")
+    })?;
+    let (key, hash) = identity::new_key('x')?;
+    let changed = file::change(home, |config, text| {
+        free(config, name)?;
+        let entry =
+            vec![format!("id: {}", edit::quoted(name)), format!("key: {}", edit::quoted(&hash.to_string()))];
+        let text = edit::insert(text, "proxies", &entry)?;
+        let mut wanted = config.clone();
+        wanted.proxies.push(ProxyKey { id: name.to_owned(), key: hash });
+        Ok((text, wanted))
+    })?;
+    let listens = changed.proxy_listen;
+    if listens.is_none() {
+        show::say(
+            "aecl.yaml has no `proxy_listen` yet, such as `proxy_listen: 127.0.0.1:7601`, so no proxy can ask.",
+        );
+    }
+    hand_over(common, "proxy", name, json!({"proxy_listen": listens}), &key, &hash)
+}
+
 /// Whether nobody is called so yet.
 fn free(config: &Config, name: &str) -> std::result::Result<(), Error> {
     let taken = config.people.iter().any(|p| p.id.as_str() == name)
         || config.orchestrators.iter().any(|o| o.id == name)
-        || config.workers.iter().any(|w| w.id == name);
+        || config.workers.iter().any(|w| w.id == name)
+        || config.proxies.iter().any(|p| p.id == name);
     if !taken {
         return Ok(());
     }
@@ -297,7 +329,13 @@ fn list(common: &Common, home: &Home) -> Result {
             .iter()
             .map(|w| json!({"id": w.id, "actions": w.actions, "key_hash": w.key}))
             .collect();
-        show::print_json(&json!({"people": people, "orchestrators": orchestrators, "workers": workers}));
+        let proxies: Vec<_> = config.proxies.iter().map(|p| json!({"id": p.id, "key_hash": p.key})).collect();
+        show::print_json(&json!({
+            "people": people,
+            "orchestrators": orchestrators,
+            "workers": workers,
+            "proxies": proxies,
+        }));
         return Ok(Exit::Done);
     }
     let environment = BTreeSet::from([config.environment.clone()]);
@@ -332,6 +370,10 @@ fn list(common: &Common, home: &Home) -> Result {
         let may = format!("carry out {}", actions.join(", "));
         table.plain(&["worker", &worker.id, &may, "", "", &worker.key.short()]);
     }
+    for proxy in &config.proxies {
+        let may = "ask about requests, and say what came of them";
+        table.plain(&["proxy", &proxy.id, may, "", "", &proxy.key.short()]);
+    }
     let mut page = Page::new();
     page.table(&table);
     if config.people.is_empty() {
@@ -353,22 +395,27 @@ fn remove(common: &Common, home: &Home, name: &str) -> Result {
         let person = config.people.iter().position(|p| p.id.as_str() == name);
         let program = config.orchestrators.iter().position(|o| o.id == name);
         let worker = config.workers.iter().position(|w| w.id == name);
-        let text = match (person, program, worker) {
-            (Some(at), _, _) => {
+        let proxy = config.proxies.iter().position(|p| p.id == name);
+        let text = match (person, program, worker, proxy) {
+            (Some(at), _, _, _) => {
                 wanted.people.remove(at);
                 edit::remove(text, "people", at, config.people.len())?
             }
-            (None, Some(at), _) => {
+            (None, Some(at), _, _) => {
                 wanted.orchestrators.remove(at);
                 edit::remove(text, "orchestrators", at, config.orchestrators.len())?
             }
-            (None, None, Some(at)) => {
+            (None, None, Some(at), _) => {
                 wanted.workers.remove(at);
                 edit::remove(text, "workers", at, config.workers.len())?
             }
-            (None, None, None) => {
+            (None, None, None, Some(at)) => {
+                wanted.proxies.remove(at);
+                edit::remove(text, "proxies", at, config.proxies.len())?
+            }
+            (None, None, None, None) => {
                 return Err(Error::new(format!(
-                    "there is no person, orchestrator or worker `{}`",
+                    "there is no person, orchestrator, worker or proxy `{}`",
                     show::inert_line(name)
                 ))
                 .hint("`aecl keys list` shows them"));

@@ -86,7 +86,9 @@ fn keys(common: &Common) -> Vec<Offer> {
     let Some(config) = config(common) else { return Vec::new() };
     let people = config.people.iter().map(|person| offer(person.id.as_str(), "a person"));
     let programs = config.orchestrators.iter().map(|o| offer(&o.id, "an orchestrator"));
-    people.chain(programs).chain(config.workers.iter().map(|w| offer(&w.id, "a worker"))).collect()
+    let workers = config.workers.iter().map(|worker| offer(&worker.id, "a worker"));
+    let proxies = config.proxies.iter().map(|proxy| offer(&proxy.id, "a proxy"));
+    people.chain(programs).chain(workers).chain(proxies).collect()
 }
 
 fn groups(common: &Common) -> Vec<Offer> {
