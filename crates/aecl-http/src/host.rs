@@ -66,15 +66,20 @@ impl Host {
     /// Opens the gate and serves it on the sockets in its data directory, and on TCP if there is a listener.
     pub async fn start(home: Home, tcp: Option<TcpListener>) -> Result<Self, HostError> {
         let gate = Gate::open(home.clone()).await?;
-        Self::of(gate, &home, tcp)
+        Self::of(gate, &home, tcp, None)
     }
 
     /// The same, of a gate that is open: who is told where it listens before somebody can ask.
-    pub fn of(gate: Gate, home: &Home, tcp: Option<TcpListener>) -> Result<Self, HostError> {
+    pub fn of(
+        gate: Gate,
+        home: &Home,
+        tcp: Option<TcpListener>,
+        proxies: Option<TcpListener>,
+    ) -> Result<Self, HostError> {
         // Whoever has opened the ledger owns the directory: a socket file that lies there is a left-over.
         let (commands, mcp) = (socket(home), mcp_socket(home));
         let options = Options::default();
-        let listeners = Listeners { tcp, unix: Some(bind(&commands)?) };
+        let listeners = Listeners { tcp, unix: Some(bind(&commands)?), proxies };
         let pipes = bind(&mcp)?;
         let (closing, connections) = (options.closing.clone(), options.connections.clone());
         let piped = tokio::spawn(stdio::listen(gate.clone(), pipes, closing, connections));

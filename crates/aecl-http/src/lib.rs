@@ -17,6 +17,7 @@ pub mod ops;
 mod plans;
 pub mod policy;
 pub mod problem;
+mod proxies;
 pub mod runs;
 pub mod server;
 mod view;
@@ -66,18 +67,27 @@ pub struct App {
 }
 
 impl App {
+    fn of(gate: Gate, options: &Options) -> Self {
+        let limits = gate.config().limits.clone();
+        let bodies = Shares::of(limits.bodies_bytes_max, limits.request_bytes_max);
+        Self { gate, options: options.clone(), logins: web::Logins::default(), bodies }
+    }
+
     /// How long somebody waits who asked for so many seconds.
     fn at_most(&self, wait_s: u64) -> Duration {
         Duration::from_secs(wait_s).min(Duration::from_millis(self.gate.config().limits.wait_ms_max))
     }
 }
 
+/// Everything that is served to proxies, by gRPC.
+pub(crate) fn for_proxies(gate: Gate, options: &Options) -> Router {
+    proxies::router(App::of(gate, options)).layer(CatchPanicLayer::custom(guard::panicked))
+}
+
 /// Everything that is served over HTTP.
 pub fn router(gate: Gate, options: &Options) -> Router {
-    let limits = gate.config().limits.clone();
-    let requests_max = limits.requests_max;
-    let bodies = Shares::of(limits.bodies_bytes_max, limits.request_bytes_max);
-    let app = App { gate, options: options.clone(), logins: web::Logins::default(), bodies };
+    let requests_max = gate.config().limits.requests_max;
+    let app = App::of(gate, options);
     let seats = || from_fn_with_state(Arc::new(Semaphore::new(requests_max)), guard::seat);
     let (agents, _) = for_agents().split_for_parts();
     let (people, _) = for_people().split_for_parts();

@@ -13,7 +13,8 @@ pub(super) const OWN: [&str; 3] = ["resources/read", "prompts/get", "completion/
 pub(crate) const PLAN_TOOL: &str = "aecl_propose_plan";
 
 /// Whether a tool of this name would stand in the place of an entry or a tool of ours.
-pub(crate) fn is_own(tool: &str) -> bool {
+#[must_use]
+pub fn is_own(tool: &str) -> bool {
     OWN.contains(&tool) || tool == PLAN_TOOL
 }
 

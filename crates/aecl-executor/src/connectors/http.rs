@@ -256,9 +256,9 @@ fn body(call: &Call, spec: &HttpSpec, arguments: &Arguments<'_>) -> Result<Optio
 
 /// Whether a status says that the target did not act. A request that a server or a proxy has given up waiting for,
 /// or has closed or put off on the way, may have been acted on behind it.
-fn is_refusal(status: StatusCode) -> bool {
+pub fn is_refusal(status: u16) -> bool {
     const GAVE_UP: [u16; 4] = [408, 425, 460, 499];
-    status.is_client_error() && !GAVE_UP.contains(&status.as_u16())
+    (400..500).contains(&status) && !GAVE_UP.contains(&status)
 }
 
 struct ReadBody {
@@ -317,7 +317,7 @@ fn concluded(
         let withheld = || format!(r#"{{"status":{number},"truncated":true}}"#).into_bytes();
         return CallResult::Done { output: output.unwrap_or_else(withheld) };
     }
-    if is_refusal(status) || (only_reads && !expected) {
+    if is_refusal(number) || (only_reads && !expected) {
         return CallResult::Failed { code: "http_status", message, output, may_have_acted: false };
     }
     if only_reads {

@@ -8,6 +8,7 @@ use crate::http::host::{HostError, socket};
 use aecl_gate::Gate;
 use aecl_gate::config::Home;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -74,14 +75,16 @@ async fn serve(common: &Common, args: &Args) -> Result {
     let (address, at, note) = (bound.address(), bound.at.clone(), bound.note());
     let signals = |kind| signal(kind).map_err(|e| Error::new(format!("signals cannot be caught: {e}")));
     let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let proxies = port::for_proxies(&config).await?;
+    let for_proxies = proxies.as_ref().and_then(|listener| listener.local_addr().ok());
     let gate = Gate::open(home.clone()).await.map_err(HostError::from)?;
     // The home is ours, and nobody has found its socket yet: what they ask next is where it is.
     gate.listening(&at);
     if let Some(note) = note {
         note.keep(&home);
     }
-    let host = Host::of(gate, &home, Some(bound.listener))?;
-    say(common, &home, address, &host.gate().config().url());
+    let host = Host::of(gate, &home, Some(bound.listener), proxies)?;
+    say(common, &home, address, for_proxies, &host.gate().config().url());
     let failed = tokio::select! {
         _ = term.recv() => None,
         _ = int.recv() => None,
@@ -110,19 +113,27 @@ async fn serve(common: &Common, args: &Args) -> Result {
     }
 }
 
-fn say(common: &Common, home: &Home, bound: Option<std::net::SocketAddr>, url: &str) {
-    tracing::info!(listen = ?bound, dir = %home.dir().display(), "serving");
+fn say(common: &Common, home: &Home, bound: Option<SocketAddr>, for_proxies: Option<SocketAddr>, url: &str) {
+    tracing::info!(listen = ?bound, proxies = ?for_proxies, dir = %home.dir().display(), "serving");
     if common.json {
         let listen = bound.map(|a| a.to_string());
         println!(
             "{}",
-            serde_json::json!({"listen": listen, "socket": socket(home), "approvals": format!("{url}/approvals")})
+            serde_json::json!({
+                "listen": listen,
+                "proxy_listen": for_proxies,
+                "socket": socket(home),
+                "approvals": format!("{url}/approvals"),
+            })
         );
         return;
     }
     match bound {
         Some(address) => eprintln!("Serving http://{address} and {}", socket(home).display()),
         None => eprintln!("Serving {}", socket(home).display()),
+    }
+    if let Some(address) = for_proxies {
+        eprintln!("Proxies ask at {address}, by gRPC");
     }
     let aecl = show::aecl(common);
     eprintln!("Approve at {url}/approvals, or with `{aecl} approvals list`. Ctrl-C stops it.");

@@ -261,7 +261,7 @@ impl Served {
         let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let closing = CancellationToken::new();
-        let listeners = Listeners { tcp: Some(tcp), unix: None };
+        let listeners = Listeners { tcp: Some(tcp), ..Listeners::default() };
         let server = tokio::spawn(server::serve(gate.clone(), listeners, closing.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { gate, keys, address, world, closing, server, http, skew_ms, wall_off_ms, _dir: dir }

@@ -20,7 +20,7 @@ pub(super) async fn run(home: &Home, hello: AttachRequest) -> Result<(), Error> 
     if let Some(note) = note {
         note.keep(home);
     }
-    let host = Host::of(gate, home, Some(bound.listener))?;
+    let host = Host::of(gate, home, Some(bound.listener), None)?;
     let shutdown = CancellationToken::new();
     let ending = shutdown.clone();
     tokio::spawn(async move {

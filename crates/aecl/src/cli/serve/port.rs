@@ -64,6 +64,16 @@ pub(in crate::cli) async fn bind(home: &Home, config: &Config, asked: Option<&st
     }
 }
 
+/// Listens for proxies where aecl.yaml says, if it does. They look for that port and no other.
+pub(in crate::cli) async fn for_proxies(config: &Config) -> Result<Option<TcpListener>, Error> {
+    let Some(configured) = config.proxy_listen.as_deref() else { return Ok(None) };
+    let listener = TcpListener::bind(configured).await.map_err(|error| {
+        Error::new(format!("cannot listen for proxies on `{configured}`: {error}"))
+            .hint("change `proxy_listen` in aecl.yaml, or take it out")
+    })?;
+    Ok(Some(listener))
+}
+
 /// Other machines and a proxy in front look for the configured port; on this machine alone, links lead anywhere.
 fn may_move(config: &Config) -> bool {
     let addresses = config.listen.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
