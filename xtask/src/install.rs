@@ -406,6 +406,7 @@ fn all_there(installed: &Installed) -> Result<(), String> {
     let parts = [
         "python/bin/python",
         "python/bin/mcp-server-git",
+        "python/bin/envoy",
         "python-legacy/bin/mcp-server-sqlite",
         "dojo/bin/python",
         "library/bin/pytest",
