@@ -1,9 +1,6 @@
 /** Vercel AI SDK, with its own fake model, against the real server. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { before, test } from "node:test";
 
 import { ToolLoopAgent, generateText, isStepCount, jsonSchema, simulateReadableStream, streamText, tool } from "ai";
@@ -12,7 +9,8 @@ import { MockLanguageModelV4 } from "ai/test";
 
 import { guarded } from "../src/ai.js";
 import * as aecl from "../src/index.js";
-import { House, ROOT, refused } from "../tests/house.js";
+import { House, refused } from "../tests/house.js";
+import { runs } from "./page.js";
 
 type Transfer = { to: string; amount: string; currency: "EUR" };
 type Result = Awaited<ReturnType<MockLanguageModelV4["doGenerate"]>>;
@@ -340,33 +338,5 @@ export function answered(messages: Messages): Messages {
 }`;
 
 test("the page runs as it stands, with the version that is tried", async () => {
-  const page = readFileSync(join(ROOT, "docs/guides/ai-sdk.md"), "utf8");
-  const block = (kind: string) => [...page.matchAll(new RegExp(`^\`\`\`${kind}\n(.*?)^\`\`\`$`, "gms"))].map((one) => one[1] ?? "");
-  const folder = join(ROOT, "sdk/typescript/frameworks/build/frameworks");
-  const sources = { "shop.ts": SHOP, "begins.ts": block("ts")[0] ?? "", "goes_on.ts": block("ts")[1] ?? "" };
-  const local = (text: string) =>
-    text.replace('"@aecl/sdk/ai"', '"../src/ai.js"').replace('"@aecl/sdk"', '"../src/index.js"');
-  for (const [name, text] of Object.entries(sources)) writeFileSync(join(folder, name), local(text));
-  const tsc = process.env["AECL_TSC"] ?? assert.fail("AECL_TSC has to name the compiler");
-  const types = ["--types", "node", "--typeRoots", join(tsc, "../../../@types"), "--strict", "--skipLibCheck"];
-  const words = [tsc, "--ignoreConfig", "--module", "nodenext", "--target", "es2023", ...types, ...Object.keys(sources)];
-  const run = (...given: string[]) => {
-    const env = { ...process.env, AECL_URL: house.url, AECL_TOKEN: house.key };
-    const ended = spawnSync(process.execPath, given, { cwd: folder, encoding: "utf8", env, timeout: 60_000 });
-    assert.equal(ended.status, 0, ended.stdout + ended.stderr);
-    return ended.stdout;
-  };
-  run(...words);
-  const waiting = async (): Promise<string[]> =>
-    ((await house.people("GET", "/v1/approvals")).approvals as { id: string }[]).map(({ id }) => id);
-  const before = await waiting();
-  const said = run("begins.js").replace(/ \(policy `[^`]*`\)/g, "");
-  assert.ok(said.startsWith(block("text")[0] ?? "?"), said);
-  const [asked] = (await waiting()).filter((id) => !before.includes(id));
-  await house.yes(asked ?? assert.fail());
-  assert.equal(run("goes_on.js"), "It was paid: tr-1.\n");
-  const tried = JSON.parse(readFileSync(join(ROOT, "sdk/typescript/frameworks/package.json"), "utf8")) as {
-    devDependencies: { ai: string };
-  };
-  assert.ok(page.includes(`ai ${tried.devDependencies.ai}`));
+  await runs(house, { guide: "ai-sdk", shop: SHOP, package: "ai" });
 });

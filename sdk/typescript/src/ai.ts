@@ -8,16 +8,12 @@
 
 import { isDeepStrictEqual } from "node:util";
 
-import { current } from "./current.js";
-import { AeclError, AlreadyDone, Invalid, NotDone, Pending, Unauthorized } from "./errors.js";
-import { doneWith, endedWith } from "./permit.js";
-import type { Permit } from "./permit.js";
-import type { Run } from "./run.js";
+import { Pending } from "./errors.js";
+import { Call, Door, told, valueOf, withoutStreams } from "./frameworks.js";
+import type { GuardedOptions, Input } from "./frameworks.js";
 
-/** How long a permit is kept for the SDK to execute the tool, in milliseconds. The server counts a minute. */
-const KEPT_MS = 45_000;
+export type { GuardedOptions };
 
-type Input = Record<string, unknown>;
 type Execute = (input: never, options: never) => unknown;
 
 /** What the adapter has to know of a tool of the SDK. */
@@ -46,18 +42,6 @@ export interface GuardedTools<T> {
   readonly toolApproval: (asked: Asked) => Promise<Status>;
 }
 
-/** Options of `guarded`. */
-export interface GuardedOptions {
-  /** The run to act in; left out, that of the innermost `openRun(…, function)`. */
-  readonly run?: Run;
-  /** Tools that AECL carries out by its own connectors. Their functions here are never called. */
-  readonly execute?: readonly string[];
-  /** Names in the catalogue, where they are not those of the tools. */
-  readonly actions?: Readonly<Record<string, string>>;
-  /** Is told of each request that waits: for a program that shows it, or keeps its address. */
-  readonly onPending?: (held: Pending) => void;
-}
-
 /**
  * The same tools, each of which is executed only with a permit of AECL. Spread it: tools that stand beside are denied.
  *
@@ -80,34 +64,6 @@ export function guarded<T extends Readonly<Record<string, ToolLike>>>(
   };
 }
 
-class Door {
-  readonly #options: GuardedOptions;
-
-  constructor(options: GuardedOptions) {
-    this.#options = options;
-  }
-
-  run(tool: string): Run {
-    const run = this.#options.run ?? current.getStore();
-    if (run !== undefined) return run;
-    throw new Invalid("no_run", `\`${tool}\` was called outside of a run`, {
-      hint: "give `guarded(tools, { run })` its run, or call the model inside of `openRun(…, async (run) => { … })`",
-    });
-  }
-
-  executes(tool: string): boolean {
-    return this.#options.execute?.includes(tool) === true;
-  }
-
-  action(tool: string): string {
-    return (Object.hasOwn(this.#options.actions ?? {}, tool) ? this.#options.actions?.[tool] : undefined) ?? tool;
-  }
-
-  held(held: Pending): void {
-    this.#options.onPending?.(held);
-  }
-}
-
 /** One tool. A call of it is put to AECL once, and what came of that is kept for its execution. */
 class Guarded {
   readonly #name: string;
@@ -123,16 +79,15 @@ class Guarded {
         `\`${name}\` has no function here: it is executed by the provider or the browser, and cannot be guarded`,
       );
     }
-    if (/Generator/.test(Object.prototype.toString.call(tool.execute))) {
-      throw new TypeError(`\`${name}\` streams: calling it does nothing yet, so its call cannot be guarded`);
-    }
+    withoutStreams(name, tool.execute);
   }
 
   /** The tool as the SDK gets it. */
   tool(): ToolLike {
     const execute = async (input: Input, how: { toolCallId: string }): Promise<unknown> => {
       const call = this.#taken(input, how.toolCallId) ?? new Call(this.#door, this.#name, input, how.toolCallId);
-      return await call.act((judged) => (this.#tool.execute as (...given: unknown[]) => unknown)(judged, how));
+      const act = (judged: Input) => (this.#tool.execute as (...given: unknown[]) => unknown)(judged, how);
+      return valueOf(await call.act(act));
     };
     // Its own question about approval is asked in ours.
     return { ...this.#tool, execute: execute as unknown as Execute, needsApproval: undefined };
@@ -173,88 +128,10 @@ class Guarded {
   }
 }
 
-/** A call that was put to AECL. With a permit, it waits for the SDK to execute the tool. */
-class Call {
-  readonly #door: Door;
-  readonly #name: string;
-  readonly #id: string;
-  readonly #answer: Promise<Permit | { output: unknown }>;
-  #kept: NodeJS.Timeout | undefined;
-
-  constructor(door: Door, name: string, input: unknown, id: string) {
-    [this.#door, this.#name, this.#id] = [door, name, id];
-    this.#answer = this.#ask(input);
-    this.#answer.catch(() => {});
-  }
-
-  async #ask(input: unknown): Promise<Permit | { output: unknown }> {
-    const [run, action] = [this.#door.run(this.#name), this.#door.action(this.#name)];
-    if (this.#id === "") {
-      throw new Invalid("request_invalid", "the SDK gives no id of the call, and it could not be done only once");
-    }
-    if (this.#door.executes(this.#name)) return await run.execute(action, input as Input, { callId: this.#id });
-    try {
-      const permit = await run.action(action, input as Input, { callId: this.#id });
-      if (!isDeepStrictEqual(permit.arguments, input)) {
-        const words = `the input of \`${this.#name}\` has something that JSON has no form for`;
-        await permit.end({ outcome: "failed", code: "arguments_unfit", words });
-        throw new Invalid("arguments_unfit", words);
-      }
-      this.#kept = setTimeout(() => {
-        const words = "the SDK did not execute the tool";
-        permit.end({ outcome: "failed", code: "not_executed", words }).catch(() => {});
-      }, KEPT_MS).unref();
-      return permit;
-    } catch (error) {
-      if (error instanceof AlreadyDone) return { output: error.output };
-      throw error;
-    }
-  }
-
-  async settled(): Promise<void> {
-    await this.#answer;
-  }
-
-  /** The arguments, while the permit counts. One that has run out was not used. */
-  async #lives(permit: Permit): Promise<Input> {
-    try {
-      return permit.arguments;
-    } catch (error) {
-      await permit.end(endedWith(error, "failed"));
-      throw error;
-    }
-  }
-
-  async act(tool: (judged: Input) => unknown): Promise<unknown> {
-    const got = await this.#answer;
-    if (!("done" in got)) return got.output;
-    clearTimeout(this.#kept);
-    const judged = await this.#lives(got);
-    let value: unknown;
-    try {
-      value = await tool(judged);
-      if (typeof value === "object" && value !== null && Symbol.asyncIterator in value) {
-        throw new NotDone(`\`${this.#name}\` gave back a stream, which has not begun; guard what acts`);
-      }
-    } catch (error) {
-      await got.end(endedWith(error, error instanceof NotDone ? "failed" : "unknown"));
-      throw error;
-    }
-    await got.end(doneWith(value));
-    return value;
-  }
-}
-
 /** Whether there is a request of the SDK for approval of this call in what a message holds. */
 function asksFor(content: unknown, id: string): boolean {
   if (!Array.isArray(content)) return false;
   return content.some(
     (part: { type?: unknown; toolCallId?: unknown }) => part.type === "tool-approval-request" && part.toolCallId === id,
   );
-}
-
-/** What the model is told. What only the program around it can put right is thrown instead. */
-function told(error: unknown): string {
-  if (!(error instanceof AeclError) || error instanceof Unauthorized || error.code === "no_run") throw error;
-  return error.forModel;
 }
