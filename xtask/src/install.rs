@@ -416,6 +416,8 @@ fn all_there(installed: &Installed) -> Result<(), String> {
         "node/node_modules/@modelcontextprotocol/server-filesystem/package.json",
         "typescript/node_modules/typescript/bin/tsc",
         "frameworks-js/node_modules/ai/package.json",
+        "frameworks-js/node_modules/@openai/agents/package.json",
+        "frameworks-js/node_modules/langchain/package.json",
     ];
     for part in parts.iter().map(|part| installed.folder.join(part)) {
         if !part.exists() {
