@@ -1,4 +1,4 @@
-"""Coding agents with AECL's hooks: Claude Code, Codex CLI and Gemini CLI as they come from npm, each with a model that says
+"""Coding agents with AECL's hooks: Claude Code, Codex CLI, Gemini CLI and GitHub Copilot CLI as they come from npm, each with a model that says
 what a script says. What is allowed happens and is on record; what is refused, held, rejected or cannot be judged does not.
 
 The hooks are those that `aecl init --client` writes. The clients' own rules are off, so that nothing but AECL says no.
@@ -202,6 +202,30 @@ class Gemini(Agent):
         return ("tool", f"mcp_files_{tool}", arguments)
 
 
+class Copilot(Agent):
+    words = ["copilot", "-p", "do it", "--allow-all-tools"]
+
+    def prepare(self):
+        self.hooks = self.user / ".copilot/settings.json"
+        self.hooks.parent.mkdir()
+        server = {"type": "local", "tools": ["*"], **self.server()}
+        (self.user / ".copilot/mcp-config.json").write_text(json.dumps({"mcpServers": {"files": server}}))
+
+    def model_env(self):
+        model = {"COPILOT_PROVIDER_BASE_URL": self.model.url, "COPILOT_PROVIDER_TYPE": "anthropic",
+                 "COPILOT_PROVIDER_API_KEY": "none", "COPILOT_MODEL": "claude-sonnet-4.5"}
+        return {"COPILOT_OFFLINE": "true", "COPILOT_AUTO_UPDATE": "false", **model}
+
+    def shell(self, line):
+        return ("tool", "bash", {"command": line, "description": "do it"})
+
+    def write(self, path, text):
+        return ("tool", "create", {"path": str(self.project / path), "file_text": text})
+
+    def mcp(self, tool, arguments):
+        return ("tool", f"files-{tool}", arguments)
+
+
 def hooks_of(agent):
     """Processes that are hooks of this home."""
     found = []
@@ -321,7 +345,7 @@ def reject_first(agent, had):
     fail(f"{agent.name}: somebody is asked", "nobody was")
 
 
-for kind in (Claude, Codex, Gemini):
+for kind in (Claude, Codex, Gemini, Copilot):
     only = os.environ.get("AECL_HOOKS_ONLY")
     if only in (None, kind.words[0]):
         if not (BIN / kind.words[0]).exists():

@@ -49,6 +49,9 @@ pub struct Args {
     /// The agent that acts through it.
     #[arg(long, env = "AECL_AGENT", default_value = "assistant", value_name = "ID")]
     agent: String,
+    /// The name of the event, for clients that do not say it: Copilot.
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
     /// Seconds to wait for people before the model is told that the call is pending.
     #[arg(long, default_value_t = 40, value_name = "SECONDS")]
     wait: u64,
@@ -62,6 +65,7 @@ pub fn run(common: &Common, args: &Args) -> Result {
     let time = Deadline::begin(Duration::from_secs(args.within.max(1)));
     let (said, guards) = match read() {
         Ok(input) => {
+            let input = named(input, args.event.as_deref());
             let guards = args.client.guards(&input);
             (answer(common, args, &input, guards), guards)
         }
@@ -79,7 +83,12 @@ pub fn run(common: &Common, args: &Args) -> Result {
             let hint = error.hint.map_or(String::new(), |hint| format!(" (for the user: {hint})"));
             let no =
                 if guards { "AECL could not judge this call, so nothing was executed: " } else { "aecl: " };
-            show::say(&format!("{no}{}{code}{hint}", error.message));
+            let why = format!("{no}{}{code}{hint}", error.message);
+            show::say(&why);
+            // Its model hears what stands in an answer, and not what is said beside it.
+            if guards && args.client == Dialect::Copilot {
+                println!("{}", args.client.answer(&event::Answer::Deny(why), false).unwrap_or_default());
+            }
             // After a call, or with a prompt, there is nothing to refuse.
             Ok(if guards { Exit::Program(NO) } else { Exit::Done })
         }
@@ -116,6 +125,14 @@ fn answer(
         None if guards && event.kind != event::Kind::Other => Err(Error::new("nobody has judged it")),
         None => Ok(None),
     }
+}
+
+/// The event with its name, where the line says it.
+fn named(mut input: Value, event: Option<&str>) -> Value {
+    if let (Some(event), Some(of)) = (event, input.as_object_mut()) {
+        of.insert("hook_event_name".into(), event.into());
+    }
+    input
 }
 
 /// Whether the words of a command line themselves say which home it is.

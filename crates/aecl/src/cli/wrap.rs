@@ -22,6 +22,7 @@ use entry::{Front, Planned};
 pub(super) use hooks::{CODING_ACTIONS, CODING_NAMES, installed};
 use serde_json::json;
 use similar::TextDiff;
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,7 @@ Examples:
   aecl wrap claude --undo     the files as they were (`aecl uninit`: of all clients)
 
 Servers that a command starts get AECL in front of them; everything else in the files stays as it is, byte for byte. \
-Where there is no server yet, one is added that serves this directory. Claude Code, Codex and Gemini CLI get hooks as well, by \
+Where there is no server yet, one is added that serves this directory. Claude Code, Codex, Gemini CLI and Copilot CLI get hooks as well, by \
 which they ask AECL before each of their own tools (see `aecl hook`).")]
 pub struct Args {
     /// Which client.
@@ -104,12 +105,33 @@ pub(super) fn is_in_front(client: Client, server: &str, project: &Path, home: &P
     found
 }
 
+/// The server among a client's own whose tool this is, where the client writes both with a `-` between them. Nothing where
+/// none fits, or more than one.
+pub(super) fn server_of(client: Client, tool: &str, project: &Path) -> Option<(String, String)> {
+    let mut names = BTreeSet::new();
+    for place in client.places(project, user().as_deref()) {
+        let Ok(text) = input::text(&place.file, FILE_MAX_BYTES) else { continue };
+        for list in &place.lists {
+            let list: Vec<&str> = list.iter().map(String::as_str).collect();
+            let members =
+                json::at(&text, &list).ok().flatten().and_then(|servers| json::members(&text, &servers).ok());
+            names.extend(members.into_iter().flatten().map(|member| member.name));
+        }
+    }
+    let fits = |server: &String| {
+        Some((server.clone(), tool.strip_prefix(server.as_str())?.strip_prefix('-')?.to_owned()))
+    };
+    let mut found = names.iter().filter_map(fits);
+    found.next().filter(|_| found.next().is_none())
+}
+
 /// Coding agents that this user has used, and what they are called.
 pub(super) fn found() -> Vec<(Client, &'static str)> {
     let all = [
         (Client::Claude, ".claude", "Claude Code"),
         (Client::Codex, ".codex", "Codex CLI"),
         (Client::Gemini, ".gemini", "Gemini CLI"),
+        (Client::Copilot, ".copilot", "GitHub Copilot CLI"),
     ];
     let is_here = |dir: &str| user().is_some_and(|user| user.join(dir).is_dir());
     all.into_iter().filter(|(_, dir, _)| is_here(dir)).map(|(client, _, name)| (client, name)).collect()

@@ -23,6 +23,7 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
         (Client::Claude, "hooks of claude"),
         (Client::Codex, "hooks of codex"),
         (Client::Gemini, "hooks of gemini"),
+        (Client::Copilot, "hooks of copilot"),
     ] {
         for hook in installed(client, &project, user().as_deref()) {
             if !hook.command.contains(&home.display().to_string()) {
@@ -56,6 +57,13 @@ fn canary(client: Client, line: &str, home: &Path, project: &Path) -> Result<(),
     };
     let call = json!({ "session_id": "aecl-doctor", "cwd": project, "hook_event_name": event, "tool_name": tool,
                        "tool_input": { "command": format!("cat '{key}'") }, "tool_use_id": "aecl-doctor-canary" });
+    let call = match client {
+        Client::Copilot => {
+            json!({ "sessionId": "aecl-doctor", "cwd": project, "timestamp": 0, "toolName": "bash",
+                                   "toolArgs": { "command": format!("cat '{key}'"), "description": "look" } })
+        }
+        _ => call,
+    };
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(project).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -83,6 +91,7 @@ fn canary(client: Client, line: &str, home: &Path, project: &Path) -> Result<(),
         (Some(0), Ok(answer)) => {
             let decision =
                 answer.pointer("/hookSpecificOutput/permissionDecision").or_else(|| answer.get("decision"));
+            let decision = decision.or_else(|| answer.get("permissionDecision"));
             match decision.and_then(Value::as_str) {
                 Some("deny") if out.contains("own_house") => Ok(()),
                 Some("deny") => {

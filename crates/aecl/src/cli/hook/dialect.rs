@@ -4,6 +4,7 @@
 
 use super::event::{Answer, Call, Ending, Event, Kind};
 use crate::cli::wrap::Client;
+use aecl_kernel::base::json::{Document, Limits};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -16,6 +17,8 @@ pub enum Dialect {
     Codex,
     /// Gemini CLI.
     Gemini,
+    /// GitHub Copilot CLI.
+    Copilot,
 }
 
 impl Dialect {
@@ -25,6 +28,7 @@ impl Dialect {
             Self::Claude => "claude",
             Self::Codex => "codex",
             Self::Gemini => "gemini",
+            Self::Copilot => "copilot",
         }
     }
 
@@ -34,6 +38,7 @@ impl Dialect {
             Self::Claude => Client::Claude,
             Self::Codex => Client::Codex,
             Self::Gemini => Client::Gemini,
+            Self::Copilot => Client::Copilot,
         }
     }
 
@@ -42,6 +47,7 @@ impl Dialect {
         match self {
             Self::Claude | Self::Codex => ["PreToolUse", "PostToolUse"],
             Self::Gemini => ["BeforeTool", "AfterTool"],
+            Self::Copilot => ["preToolUse", "postToolUse"],
         }
     }
 
@@ -50,26 +56,31 @@ impl Dialect {
         let name = input.get("hook_event_name").and_then(Value::as_str);
         let known =
             [self.events()[1], "PostToolUseFailure", "UserPromptSubmit", "BeforeAgent", "SessionStart"];
-        let known = [&known[..], &["SessionEnd", "Stop"]].concat();
+        let of_copilot = ["postToolUseFailure", "userPromptSubmitted", "sessionStart", "sessionEnd"];
+        let known = [&known[..], &["SessionEnd", "Stop"], &of_copilot].concat();
         name.is_none_or(|name| !known.contains(&name))
     }
 
     /// What the client says.
     pub(super) fn read(self, input: &Value) -> Result<Event, String> {
-        let of = input.as_object().ok_or("it is no object")?;
+        let of = &self.in_common_words(input.as_object().ok_or("it is no object")?)?;
         let name = text(of, "hook_event_name")?;
         let [before, after] = self.events();
         let kind = match name {
             _ if name == before => Kind::Before(self.call(of)?),
             _ if name == after => Kind::After(self.call(of)?, ending(of)),
-            "PostToolUseFailure" if self == Self::Claude => {
+            "PostToolUseFailure" | "postToolUseFailure" if matches!(self, Self::Claude | Self::Copilot) => {
                 let said = of.get("error").and_then(Value::as_str).unwrap_or_default().to_owned();
                 let is_cut = of.get("is_interrupt") == Some(&Value::Bool(true));
                 let ending = if is_cut { Ending::Interrupted(said) } else { Ending::Failed(said) };
                 Kind::After(self.call(of)?, ending)
             }
-            "UserPromptSubmit" | "BeforeAgent" => Kind::Prompt(text(of, "prompt")?.to_owned()),
-            "PreToolUse" | "BeforeTool" => return Err(format!("`{name}` is an event of another client")),
+            "UserPromptSubmit" | "BeforeAgent" | "userPromptSubmitted" => {
+                Kind::Prompt(text(of, "prompt")?.to_owned())
+            }
+            "PreToolUse" | "BeforeTool" | "preToolUse" => {
+                return Err(format!("`{name}` is an event of another client"));
+            }
             _ => Kind::Other,
         };
         let (session, cwd) = (text(of, "session_id")?.to_owned(), PathBuf::from(text(of, "cwd")?));
@@ -79,12 +90,36 @@ impl Dialect {
         Ok(Event { session, cwd, kind })
     }
 
+    /// An event under the names that most clients use.
+    fn in_common_words(self, of: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+        if self != Self::Copilot {
+            return Ok(of.clone());
+        }
+        let common = |name: &str| match name {
+            "sessionId" => "session_id".to_owned(),
+            "toolName" => "tool_name".to_owned(),
+            "toolArgs" => "tool_input".to_owned(),
+            "toolResult" => "tool_response".to_owned(),
+            other => other.to_owned(),
+        };
+        let mut said: Map<String, Value> =
+            of.iter().map(|(name, value)| (common(name), value.clone())).collect();
+        // Some versions write the arguments as text.
+        if let Some(Value::String(text)) = said.get("tool_input") {
+            let limits = Limits { bytes_max: text.len(), values_max: 1_000_000, ..Limits::default() };
+            let read = Document::read(text.as_bytes(), &limits)
+                .map_err(|e| format!("`toolArgs` is no JSON with one meaning: {e}"))?;
+            said.insert("tool_input".into(), read);
+        }
+        Ok(said)
+    }
+
     fn call(self, of: &Map<String, Value>) -> Result<Call, String> {
         let tool = text(of, "tool_name")?.to_owned();
         let input = of.get("tool_input").cloned().ok_or("there is no `tool_input`")?;
         let id = match self {
             Self::Claude | Self::Codex => Some(text(of, "tool_use_id")?.to_owned()),
-            Self::Gemini => None,
+            Self::Gemini | Self::Copilot => None,
         };
         let mcp = match self {
             Self::Claude | Self::Codex => tool.strip_prefix("mcp__").map(|rest| {
@@ -95,6 +130,8 @@ impl Dialect {
                 Some(of) => Some((text(of, "server_name")?.to_owned(), text(of, "tool_name")?.to_owned())),
                 None => None,
             },
+            // It writes server and tool as one word; which servers there are stands in its files.
+            Self::Copilot => None,
         };
         Ok(Call { tool, input, id, mcp })
     }
@@ -107,6 +144,9 @@ impl Dialect {
             (Self::Claude | Self::Codex, Answer::Deny(why) | Answer::Later(why)) => decided("deny", why),
             (Self::Gemini, Answer::Deny(why) | Answer::Later(why)) => {
                 json!({ "decision": "deny", "reason": why })
+            }
+            (Self::Copilot, Answer::Deny(why) | Answer::Later(why)) => {
+                json!({ "permissionDecision": "deny", "permissionDecisionReason": why })
             }
         };
         Some(said.to_string())
@@ -123,6 +163,11 @@ fn decided(decision: &str, why: &str) -> Value {
 
 fn ending(of: &Map<String, Value>) -> Ending {
     let answer = of.get("tool_response").cloned().unwrap_or_default();
+    // Copilot's word for it.
+    if let Some(kind) = answer.get("resultType").and_then(Value::as_str).filter(|kind| *kind != "success") {
+        let said = answer.get("textResultForLlm").and_then(Value::as_str).unwrap_or(kind);
+        return Ending::Failed(said.to_owned());
+    }
     let failed = answer.get("error").and_then(|error| error.get("message").unwrap_or(error).as_str());
     match failed {
         Some(said) if !said.is_empty() => Ending::Failed(said.to_owned()),

@@ -1,8 +1,8 @@
-//! Events of clients as they send them (Claude Code 2.1.331, Codex CLI 0.169.0, Gemini CLI 0.61.0), and what they are here.
+//! Events of clients as they send them (Claude Code 2.1.331, Codex CLI 0.169.0, Gemini CLI 0.61.0, Copilot CLI 1.0.102), and what they are here.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::dialect::Dialect::{self, Claude, Codex, Gemini};
+use super::dialect::Dialect::{self, Claude, Codex, Copilot, Gemini};
 use super::event::{Answer, Call, Ending, Event, Kind};
 use super::tools::proposal;
 use serde_json::{Value, json};
@@ -84,6 +84,70 @@ fn events_of_codex_and_gemini_are_understood() {
     assert_eq!(call(&gemini, Gemini).mcp, Some(("files".to_owned(), "read".to_owned())));
     let agent = json!({ "session_id": "s", "cwd": "/p", "hook_event_name": "BeforeAgent", "prompt": "" });
     assert_eq!(event(Gemini, &agent).kind, Kind::Prompt(String::new()));
+}
+
+#[test]
+fn events_of_copilot_are_understood_by_the_name_that_the_line_gives_them() {
+    let said = |event: &str, more: Value| {
+        let mut input = json!({ "sessionId": "aeaa512d", "timestamp": 1_795_624_365_612_u64, "cwd": "/p" });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        super::named(input, Some(event).filter(|event| !event.is_empty()))
+    };
+    let ls =
+        json!({ "toolName": "bash", "toolArgs": { "command": "ls", "description": "x", "mode": "sync" } });
+    let before = said("preToolUse", ls.clone());
+    assert_eq!(event(Copilot, &before).session, "aeaa512d");
+    let one = call(&before, Copilot);
+    assert_eq!((one.tool.as_str(), &one.input["command"], one.id), ("bash", &json!("ls"), None));
+    let text = json!({ "toolName": "bash", "toolArgs": "{\"command\":\"ls\"}" });
+    assert_eq!(call(&said("preToolUse", text), Copilot).input, json!({ "command": "ls" }));
+    let ended = |more: Value| match event(Copilot, &said("postToolUse", more)).kind {
+        Kind::After(_, ending) => ending,
+        other => panic!("{other:?}"),
+    };
+    let with = |result: Value| json!({ "toolName": "edit", "toolArgs": {}, "toolResult": result });
+    let good = json!({ "resultType": "success", "textResultForLlm": "hi" });
+    assert_eq!(ended(with(good.clone())), Ending::Answered(good));
+    let bad = json!({ "resultType": "failure", "textResultForLlm": "no" });
+    assert_eq!(ended(with(bad)), Ending::Failed("no".into()));
+    let failed = json!({ "toolName": "edit", "toolArgs": {}, "error": "ENOENT" });
+    let failed = event(Copilot, &said("postToolUseFailure", failed)).kind;
+    assert!(matches!(failed, Kind::After(_, Ending::Failed(said)) if said == "ENOENT"));
+    let prompt = said("userPromptSubmitted", json!({ "prompt": "do it" }));
+    assert_eq!(event(Copilot, &prompt).kind, Kind::Prompt("do it".into()));
+    // Without its name an event may be one before a tool.
+    let unnamed = said("", ls);
+    assert!(Copilot.guards(&unnamed) && Copilot.read(&unnamed).is_err());
+    for broken in
+        [json!({ "toolName": "bash" }), json!({ "toolName": "bash", "toolArgs": "{\"a\":1,\"a\":2}" })]
+    {
+        let broken = said("preToolUse", broken);
+        assert!(Copilot.guards(&broken) && Copilot.read(&broken).is_err(), "{broken}");
+    }
+    let no = Copilot.answer(&Answer::Deny("because".into()), false).unwrap();
+    assert_eq!(no, r#"{"permissionDecision":"deny","permissionDecisionReason":"because"}"#);
+    assert_eq!(Copilot.answer(&Answer::Pass, false), None);
+}
+
+#[test]
+fn tools_of_copilot_are_actions() {
+    let of = |tool: &str, input: Value| {
+        let call = Call { tool: tool.into(), input, id: None, mcp: None };
+        proposal(Copilot, &call, Path::new("/p"), Path::new("/p"))
+    };
+    let action = |tool: &str, input: Value| of(tool, input).unwrap().action;
+    assert_eq!(action("bash", json!({ "command": "ls", "shellId": "0", "mode": "async" })), "code.shell");
+    assert_eq!(action("view", json!({ "path": "a", "view_range": [1, 2] })), "code.read");
+    assert_eq!(action("edit", json!({ "path": "a", "old_str": "x", "new_str": "y" })), "code.edit");
+    assert_eq!(action("task", json!({ "prompt": "x" })), "code.internal");
+    assert_eq!(action("write_bash", json!({ "input": "x" })), "copilot.write_bash");
+    let written = of("create", json!({ "path": "/etc/x", "file_text": "t" })).unwrap();
+    assert_eq!((written.action.as_str(), &written.arguments["place"]), ("code.write", &json!("outside")));
+    let found = of("grep", json!({ "pattern": "x", "paths": ["/etc"] })).unwrap();
+    assert_eq!(found.arguments["place"], "outside");
+    for several in [json!(["a", "/etc"]), json!([7]), json!([])] {
+        assert!(of("glob", json!({ "pattern": "x", "paths": several })).is_err(), "{several}");
+    }
 }
 
 /// What is missing or of another kind refuses, and what is no event of a tool refuses nothing.

@@ -46,8 +46,12 @@ const SHELL: &[Parameter] = &[
     ("dangerouslyDisableSandbox", "unsandboxed"),
     ("dir_path", "directory"),
     ("directory", "directory"),
+    ("detach", "background"),
     ("description", ""),
     ("timeout", ""),
+    ("shellId", ""),
+    ("mode", ""),
+    ("initial_wait", ""),
 ];
 const READ: &[Parameter] = &[
     ("file_path", "path"),
@@ -59,10 +63,13 @@ const READ: &[Parameter] = &[
     ("pages", ""),
     ("start_line", ""),
     ("end_line", ""),
+    ("view_range", ""),
+    ("forceReadLargeFiles", ""),
 ];
 const SEARCH: &[Parameter] = &[
     ("pattern", "pattern"),
     ("path", "path"),
+    ("paths", "path"),
     ("dir_path", "path"),
     ("glob", "glob"),
     ("include", "glob"),
@@ -92,9 +99,13 @@ const SEARCH: &[Parameter] = &[
     ("after", ""),
     ("no_ignore", ""),
 ];
-const WRITE: &[Parameter] = &[("file_path", "path"), ("content", "content")];
+const WRITE: &[Parameter] =
+    &[("file_path", "path"), ("path", "path"), ("content", "content"), ("file_text", "content")];
 const EDIT: &[Parameter] = &[
     ("file_path", "path"),
+    ("path", "path"),
+    ("old_str", "old"),
+    ("new_str", "new"),
     ("notebook_path", "path"),
     ("old_string", "old"),
     ("new_string", "new"),
@@ -151,9 +162,37 @@ const GEMINI_INTERNAL: [&str; 11] = [
     "get_internal_docs",
 ];
 
+/// The same of Copilot CLI.
+const COPILOT_INTERNAL: [&str; 16] = [
+    "read_bash",
+    "stop_bash",
+    "list_bash",
+    "fetch_copilot_cli_documentation",
+    "skill",
+    "sql",
+    "session_store_sql",
+    "task",
+    "read_agent",
+    "list_agents",
+    "write_agent",
+    "tool_search_tool",
+    "report_intent",
+    "update_todo",
+    "ask_user",
+    "exit_plan_mode",
+];
+
 fn tool(client: Dialect, name: &str) -> Option<Tool> {
     Some(match (client, name) {
-        (Dialect::Claude | Dialect::Codex, "Bash") | (Dialect::Gemini, "run_shell_command") => Tool::Shell,
+        (Dialect::Claude | Dialect::Codex, "Bash")
+        | (Dialect::Gemini, "run_shell_command")
+        | (Dialect::Copilot, "bash") => Tool::Shell,
+        (Dialect::Copilot, "view") => Tool::Read,
+        (Dialect::Copilot, "grep" | "glob") => Tool::Search,
+        (Dialect::Copilot, "create") => Tool::Write,
+        (Dialect::Copilot, "edit") => Tool::Edit,
+        (Dialect::Copilot, "web_fetch") => Tool::Fetch,
+        (Dialect::Copilot, name) if COPILOT_INTERNAL.contains(&name) => Tool::Internal,
         (Dialect::Claude, "Read" | "NotebookRead") | (Dialect::Gemini, "read_file") => Tool::Read,
         (Dialect::Codex, "view_image") => Tool::Read,
         (Dialect::Claude, "Glob" | "Grep" | "LS") => Tool::Search,
@@ -236,6 +275,14 @@ pub(super) fn proposal(client: Dialect, call: &Call, cwd: &Path, project: &Path)
         let path = match arguments.get("path") {
             Some(Value::String(path)) => path.clone(),
             None if tool == Tool::Search => String::new(),
+            // Copilot searches several at once.
+            Some(Value::Array(paths)) if paths.len() > 1 => {
+                return Err(format!("`{}` names several paths; one at a time is judged", call.tool));
+            }
+            Some(Value::Array(paths)) => match paths.first() {
+                Some(Value::String(path)) => path.clone(),
+                Some(_) | None => return Err(format!("`{}` names no path", call.tool)),
+            },
             Some(_) | None => return Err(format!("`{}` names no path", call.tool)),
         };
         let (path, mut place) = whereabouts::of(&path, cwd, project);

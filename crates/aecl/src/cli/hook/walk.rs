@@ -64,6 +64,7 @@ impl Walk {
 
     fn before(&self, session: &Session, event: &Event, call: &Call) -> Result<Answer, Error> {
         let about = self.about(session, event)?;
+        let call = &Call { mcp: self.server_of(call, &about.project), ..call.clone() };
         if let Some((server, _)) = &call.mcp
             && wrap::is_in_front(self.client.client(), server, &about.project, &self.home)
         {
@@ -91,6 +92,12 @@ impl Walk {
             return self.answered(session, &run, &name, &what, &reply);
         }
         Err(Error::new("the run of this session is over").hint("begin a new session of the client"))
+    }
+
+    /// The MCP server whose tool it is, where the client says that in one word.
+    fn server_of(&self, call: &Call, project: &Path) -> Option<(String, String)> {
+        let is_own = self.client != Dialect::Copilot || !call.tool.contains('-');
+        if is_own { call.mcp.clone() } else { wrap::server_of(self.client.client(), &call.tool, project) }
     }
 
     /// The run in which a call is asked about: the one in which people were asked before, or that of the latest prompt.
@@ -299,7 +306,7 @@ fn project(client: Dialect) -> Option<PathBuf> {
     let name = match client {
         Dialect::Claude => "CLAUDE_PROJECT_DIR",
         Dialect::Gemini => "GEMINI_PROJECT_DIR",
-        Dialect::Codex => return None,
+        Dialect::Codex | Dialect::Copilot => return None,
     };
     std::env::var_os(name).map(PathBuf::from).filter(|dir| Path::is_absolute(dir))
 }

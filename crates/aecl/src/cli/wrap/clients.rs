@@ -11,6 +11,8 @@ pub enum Client {
     Codex,
     /// Gemini CLI: `.gemini/settings.json` of the project, and the same in the user's directory.
     Gemini,
+    /// GitHub Copilot CLI: `~/.copilot/mcp-config.json`, and `.mcp.json` of the project.
+    Copilot,
     /// Cursor: `.cursor/mcp.json` of the project, and the same in the user's directory.
     Cursor,
     /// VS Code: `.vscode/mcp.json` of the project.
@@ -31,6 +33,7 @@ impl Client {
             Self::Claude => "claude",
             Self::Codex => "codex",
             Self::Gemini => "gemini",
+            Self::Copilot => "copilot",
             Self::Cursor => "cursor",
             Self::Vscode => "vscode",
         }
@@ -38,7 +41,7 @@ impl Client {
 
     /// Whether it asks a hook before it uses a tool of its own.
     pub(in crate::cli) fn has_hooks(self) -> bool {
-        matches!(self, Self::Claude | Self::Codex | Self::Gemini)
+        matches!(self, Self::Claude | Self::Codex | Self::Gemini | Self::Copilot)
     }
 
     /// Where its servers are, those of the project first. The first one is made if there is none.
@@ -64,6 +67,10 @@ impl Client {
                 let file = ".gemini/settings.json";
                 vec![place(here(file), usual()), place(of_user(file), usual())]
             }
+            Self::Copilot => {
+                let own = copilot_home(user).map(|dir| dir.join("mcp-config.json"));
+                vec![place(own, usual()), place(here(".mcp.json"), usual())]
+            }
             Self::Cursor => {
                 vec![place(here(".cursor/mcp.json"), usual()), place(of_user(".cursor/mcp.json"), usual())]
             }
@@ -71,4 +78,11 @@ impl Client {
         };
         places.into_iter().flatten().collect()
     }
+}
+
+/// Where Copilot keeps what is the user's.
+pub(super) fn copilot_home(user: Option<&Path>) -> Option<PathBuf> {
+    // Its own variable says where that is.
+    let named = std::env::var_os("COPILOT_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    named.or_else(|| user.map(|user| user.join(".copilot")))
 }

@@ -105,7 +105,9 @@ impl Front {
     pub(super) fn plan(&self, client: Client, place: &Place, text: &str) -> Result<Planned, String> {
         match client {
             Client::Codex => self.plan_toml(text),
-            Client::Claude | Client::Gemini | Client::Cursor | Client::Vscode => self.plan_json(place, text),
+            Client::Claude | Client::Gemini | Client::Copilot | Client::Cursor | Client::Vscode => {
+                self.plan_json(place, text)
+            }
         }
     }
 
@@ -187,7 +189,13 @@ impl Front {
             planned.text = document.to_string();
             return Ok(planned);
         }
-        let entry = json!({ "command": self.program, "args": args });
+        let mut entry = json!({ "command": self.program, "args": args });
+        if client == Client::Copilot
+            && let Some(entry) = entry.as_object_mut()
+        {
+            // Without it Copilot offers none of them.
+            entry.insert("tools".into(), json!(["*"]));
+        }
         // What is new goes where everybody looks.
         let list = place.lists.last().and_then(|list| list.last()).map(String::as_str).ok_or("no list")?;
         planned.entries.push(self.ours(&[list], server, &args));

@@ -1,6 +1,6 @@
 //! Hooks in a client's own file, by which it asks AECL before each of its own tools and tells what came of it.
 
-use super::clients::{Client, Place};
+use super::clients::{Client, Place, copilot_home};
 use super::entry::{Front, Planned};
 use super::{existing_file, json};
 use crate::cli::Error;
@@ -44,6 +44,7 @@ fn events(client: Client) -> &'static [&'static str] {
         Client::Claude => &["PreToolUse", "PostToolUse", "PostToolUseFailure", "UserPromptSubmit"],
         Client::Codex => &["PreToolUse", "PostToolUse", "UserPromptSubmit"],
         Client::Gemini => &["BeforeTool", "AfterTool", "BeforeAgent"],
+        Client::Copilot => &["preToolUse", "postToolUse", "postToolUseFailure", "userPromptSubmitted"],
         Client::Cursor | Client::Vscode => &[],
     }
 }
@@ -54,16 +55,19 @@ pub(in crate::cli) fn file(client: Client, project: &Path, user: Option<&Path>) 
         Client::Claude => Some(project.join(".claude/settings.local.json")),
         Client::Gemini => Some(project.join(".gemini/settings.json")),
         Client::Codex => client.places(project, user).into_iter().next().map(|place| place.file),
+        // Those of a project are passed over where its directory is not trusted, and nothing says so.
+        Client::Copilot => copilot_home(user).map(|dir| dir.join("settings.json")),
         Client::Cursor | Client::Vscode => None,
     }
 }
 
 /// What the client is to run. Codex and Gemini use the tool where the program is missing or was killed, so the line says no in
-/// its place; so does Claude Code before it knew `onFailure`.
-fn command(front: &Front, client: Client, is_before: bool) -> String {
+/// its place; so does Claude Code before it knew `onFailure`. An event of Copilot does not say its name.
+fn command(front: &Front, client: Client, event: &str, is_before: bool) -> String {
     let words = ["--dir", &front.home, "hook", client.name(), "--agent", &front.agent];
-    let words =
-        std::iter::once(front.program.as_str()).chain(words).map(quoted).collect::<Vec<_>>().join(" ");
+    let named = if client == Client::Copilot { &["--event", event][..] } else { &[] };
+    let words = std::iter::once(front.program.as_str()).chain(words).chain(named.iter().copied());
+    let words = words.map(quoted).collect::<Vec<_>>().join(" ");
     match is_before {
         true => format!(
             "{words} || {{ echo 'AECL did not judge this call, so nothing was executed.' >&2; exit 2; }}"
@@ -86,6 +90,7 @@ fn entry(client: Client, command: &str, is_before: bool) -> Value {
         Client::Gemini => json!({ "matcher": "*", "hooks": [
             { "type": "command", "name": "aecl", "command": command, "timeout": TIMEOUT_S * 1000 },
         ] }),
+        Client::Copilot => json!({ "type": "command", "bash": command, "timeoutSec": TIMEOUT_S }),
         _ if is_before => json!({ "matcher": "*", "hooks": [
             { "type": "command", "command": command, "timeout": TIMEOUT_S, "onFailure": "block" },
         ] }),
@@ -130,10 +135,10 @@ pub(super) fn add(
 fn with(front: &Front, client: Client, text: &str) -> Result<(String, Vec<Hook>), String> {
     let (mut text, mut added) = (text.to_owned(), Vec::new());
     for (at, event) in events(client).iter().enumerate() {
-        let hook = Hook { event: (*event).to_owned(), command: command(front, client, at == 0) };
+        let hook = Hook { event: (*event).to_owned(), command: command(front, client, event, at == 0) };
         let now = match client {
             Client::Codex => add_toml(&text, &hook)?,
-            Client::Claude | Client::Gemini | Client::Cursor | Client::Vscode => {
+            Client::Claude | Client::Gemini | Client::Copilot | Client::Cursor | Client::Vscode => {
                 add_json(&text, &hook, &entry(client, &hook.command, at == 0))?
             }
         };
@@ -163,6 +168,9 @@ fn add_json(text: &str, hook: &Hook, entry: &Value) -> Result<Option<String>, St
 
 /// Whether an entry has this hook and no other.
 fn is_ours(entry: &Value, hook: &Hook) -> bool {
+    if entry.get("bash").and_then(Value::as_str) == Some(&hook.command) {
+        return true;
+    }
     let hooks = entry.get("hooks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     matches!(hooks, [one] if one.get("command").and_then(Value::as_str) == Some(&hook.command))
 }
@@ -220,7 +228,7 @@ pub(in crate::cli) fn installed(client: Client, project: &Path, user: Option<&Pa
             files.extend(of_user(".claude/settings.json"));
         }
         Client::Gemini => files.extend(of_user(".gemini/settings.json")),
-        Client::Codex | Client::Cursor | Client::Vscode => {}
+        Client::Codex | Client::Copilot | Client::Cursor | Client::Vscode => {}
     }
     let mut found = Vec::new();
     for file in files {
@@ -231,7 +239,25 @@ pub(in crate::cli) fn installed(client: Client, project: &Path, user: Option<&Pa
         };
         found.extend(settings.iter().flat_map(|settings| in_settings(client, &file, settings)));
     }
+    if client == Client::Copilot
+        && let Some(off) = switched_off_by(project)
+    {
+        let lack = format!("`{}` of the project sets `disableAllHooks`", off.display());
+        let todo = format!("take `disableAllHooks` out of `{}`", off.display());
+        found.iter_mut().for_each(|hook| hook.lacks.push((lack.clone(), todo.clone())));
+    }
     found
+}
+
+/// A file of a project that makes Copilot pass over all hooks, those of the user too, once its directory is trusted.
+fn switched_off_by(project: &Path) -> Option<PathBuf> {
+    let files =
+        ["settings.json", "settings.local.json"].map(|name| project.join(".github/copilot").join(name));
+    files.into_iter().find(|file| {
+        let text = crate::cli::input::text(file, super::FILE_MAX_BYTES).unwrap_or_default();
+        let settings = json::whole(&text).ok().and_then(|span| json::read(&text, &span));
+        settings.is_some_and(|settings| settings.get("disableAllHooks") == Some(&Value::Bool(true)))
+    })
 }
 
 fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> {
@@ -240,8 +266,10 @@ fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> 
     let mut found = Vec::new();
     for entry in list(settings.pointer(&format!("/hooks/{event}"))) {
         let matcher = entry.get("matcher").and_then(Value::as_str).unwrap_or("*").to_owned();
-        for hook in list(entry.get("hooks")) {
-            let command = hook.get("command").and_then(Value::as_str).unwrap_or_default();
+        let is_flat = client == Client::Copilot;
+        for hook in if is_flat { vec![entry.clone()] } else { list(entry.get("hooks")) } {
+            let [line, time] = if is_flat { ["bash", "timeoutSec"] } else { ["command", "timeout"] };
+            let command = hook.get(line).and_then(Value::as_str).unwrap_or_default();
             if !command.contains(&format!(" hook {} ", client.name())) {
                 continue;
             }
@@ -251,16 +279,17 @@ fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> 
                 lack(format!("it is asked about `{matcher}` alone"), r#"`"matcher": "*"`"#);
             }
             let unit = if client == Client::Gemini { 1000 } else { 1 };
-            let timeout = hook.get("timeout").and_then(Value::as_u64).map(|timeout| timeout / unit);
+            let timeout = hook.get(time).and_then(Value::as_u64).map(|timeout| timeout / unit);
             if timeout.is_none_or(|timeout| timeout < u64::from(TIMEOUT_S)) {
-                let time = if client == Client::Gemini { "60000" } else { "60" };
+                let enough = if client == Client::Gemini { "60000" } else { "60" };
                 lack(
                     "the client may stop waiting before it answers, and use the tool".into(),
-                    &format!("`timeout`: {time}"),
+                    &format!("`{time}`: {enough}"),
                 );
             }
             let blocks = hook.get("onFailure").and_then(Value::as_str) == Some("block");
-            let says_no = command.contains("exit 2") || client == Client::Claude && blocks;
+            // Copilot takes every end but a good one for a no.
+            let says_no = command.contains("exit 2") || is_flat || client == Client::Claude && blocks;
             if !says_no {
                 lack(
                     "where it cannot run, the tool is used".into(),
@@ -414,6 +443,8 @@ mod tests {
             (Client::Claude, "{}\n"),
             (Client::Claude, "{ \"hooks\": {} }\n"),
             (Client::Gemini, json),
+            (Client::Copilot, json),
+            (Client::Copilot, "{}\n"),
             (Client::Codex, toml),
             (Client::Codex, ""),
             (Client::Codex, "a = 1\n"),
@@ -438,12 +469,17 @@ mod tests {
 
     #[test]
     fn a_hook_that_fails_says_no_by_its_own_line() {
-        let line = command(&front(), Client::Codex, true);
+        let line = command(&front(), Client::Codex, "PreToolUse", true);
         assert!(
             line.starts_with("'/opt/my tools/aecl' --dir /home/h hook codex --agent assistant || {"),
             "{line}"
         );
-        assert!(line.ends_with("exit 2; }") && !command(&front(), Client::Codex, false).contains("||"));
+        assert!(
+            line.ends_with("exit 2; }")
+                && !command(&front(), Client::Codex, "PostToolUse", false).contains("||")
+        );
+        let named = command(&front(), Client::Copilot, "postToolUse", false);
+        assert!(named.ends_with(" --event postToolUse"), "{named}");
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 
