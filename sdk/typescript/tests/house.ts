@@ -25,6 +25,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { after } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -120,7 +121,7 @@ export class House {
   private constructor(readonly home: string) {}
 
   /** A home of its own, served until the tests of the file have ended. */
-  static async started(budget = "1000000.00"): Promise<House> {
+  static async started(budget = "1000000.00", more: readonly Record<string, unknown>[] = []): Promise<House> {
     const home = join(folder(), "home");
     const run = (...words: string[]): string => aecl("--dir", home, ...words);
     run("init", "--agent", AGENT, "--example", "none", "--origin", "shop.example/aecl");
@@ -130,7 +131,7 @@ export class House {
     mkdirSync(join(home, "policy/actions"), { recursive: true });
     mkdirSync(join(home, "world"));
     const database = join(home, "world/shop.db");
-    const catalogue = actions(database);
+    const catalogue = [...actions(database), ...more];
     const names = catalogue.map((action) => String(action["name"]));
     writeFileSync(join(home, "policy/agents", `${AGENT}.json`), JSON.stringify(manifest(names, budget)));
     writeFileSync(join(home, "policy/actions/shop.json"), JSON.stringify(catalogue));
@@ -271,6 +272,11 @@ export class Relay {
     const headers = { ...(authorization ? { authorization } : {}), ...(kind ? { "content-type": kind } : {}) };
     const method = asked.method ?? "GET";
     const reply = await fetch(this.house.url + path, { method, headers, ...(body.length > 0 ? { body } : {}) });
+    if (path.endsWith("/connect") && reply.body !== null) {
+      // It has no end.
+      answer.writeHead(reply.status, { "content-type": reply.headers.get("content-type") ?? "" });
+      return void Readable.fromWeb(reply.body as never).on("error", () => answer.destroy()).pipe(answer);
+    }
     const said = await reply.text();
     if (this.dropAnswer(path)) return void asked.socket.destroy();
     const changed = this.change(path, reply.status, said);
@@ -279,13 +285,15 @@ export class Relay {
   }
 }
 
-/** Process of its own that runs a script, in which `aecl` is the library. It is dead when the tests have ended. */
+/** Process of its own that runs a script, in which `aecl` is the library and `work` its workers. It is dead when the tests have ended. */
 export function worker(
   script: string,
   environment: Record<string, string> = {},
   stderr: "inherit" | "ignore" = "inherit",
 ): ChildProcess {
-  const source = `import * as aecl from ${JSON.stringify(LIBRARY)};\n${script}`;
+  const modules = `import * as aecl from ${JSON.stringify(LIBRARY)};
+    import * as work from ${JSON.stringify(LIBRARY.replace("index.js", "worker.js"))};`;
+  const source = `${modules}\n${script}`;
   const process_ = spawn(process.execPath, ["--input-type=module", "-e", source], {
     stdio: ["pipe", "pipe", stderr],
     env: { ...process.env, ...environment },
