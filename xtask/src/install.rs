@@ -64,6 +64,11 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     Ok(installed)
 }
 
+/// What is too large for every run: an environment of 860 MB.
+pub fn large(installed: &Installed) -> Result<(), String> {
+    python(&installed.folder.join("crewai"), "requirements-crewai.txt").map(drop)
+}
+
 fn system(with_browser: bool) -> Result<(), String> {
     let mut packages: Vec<&str> = Vec::new();
     for (program, package, purpose) in SYSTEM {

@@ -10,7 +10,7 @@ Installs what the tests need, builds the workspace once and runs every test.
 The last line reads `N passed, N failed, N skipped`.
 
   --fast         our own tests only: installs nothing, leaves doctests, aarch64, fuzzing and peers out
-  --long         each target of `cargo xtask fuzz` for ten minutes
+  --long         each target of `cargo xtask fuzz` for ten minutes, and CrewAI, whose environment is large
   --only STEP    one step: `tests`, `doctests`, `aarch64`, `fuzz`, `peers`, or one peer by its name
 
 Steps
@@ -74,7 +74,10 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     } else if !wanted.is_empty() || plan.wants("local-judge") {
         title("install");
         // Without the peers our own tests still say something, so they run; the run has failed.
-        match install::run(wanted.iter().any(|script| script.name.starts_with("browser"))) {
+        let with_browser = wanted.iter().any(|script| script.name.starts_with("browser"));
+        let found = install::run(with_browser)
+            .and_then(|found| if plan.long { install::large(&found).map(|()| found) } else { Ok(found) });
+        match found {
             Ok(found) => installed = Some(found),
             Err(why) => {
                 println!("FAIL install: {why}");

@@ -3,7 +3,7 @@
 #
 #   AECL_BIN   the program `aecl` (by default the one that cargo has built)
 #   PEERS      where `xtask` has installed the frameworks (by default .cache/peers): `frameworks`, and `crewai`,
-#              which wants other versions of what they have in common
+#              which wants other versions of what they have in common and is there with `--long` alone
 #
 # Says `ok NAME` or `FAIL NAME: why` for each check, and ends with a status other than zero when one failed.
 set -euo pipefail
@@ -46,4 +46,9 @@ pair() {
 pair langchain:frameworks openai_agents:frameworks
 pair pydantic_ai:frameworks google_adk:frameworks
 pair agent_framework:frameworks
+if [ -x "$PEERS/crewai/bin/python" ]; then
+  pair crewai:crewai
+else
+  echo "skip frameworks crewai: its environment is large; \`cargo xtask test --long\` installs it"
+fi
 [ ! -e "$room/failed" ]
