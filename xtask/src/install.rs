@@ -64,9 +64,10 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     Ok(installed)
 }
 
-/// What is too large for every run: an environment of 860 MB.
+/// What is too large for every run: environments of some 800 MB each.
 pub fn large(installed: &Installed) -> Result<(), String> {
-    python(&installed.folder.join("crewai"), "requirements-crewai.txt").map(drop)
+    python(&installed.folder.join("crewai"), "requirements-crewai.txt")?;
+    python(&installed.folder.join("litellm"), "requirements-litellm.txt").map(drop)
 }
 
 fn system(with_browser: bool) -> Result<(), String> {

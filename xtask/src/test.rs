@@ -10,7 +10,7 @@ Installs what the tests need, builds the workspace once and runs every test.
 The last line reads `N passed, N failed, N skipped`.
 
   --fast         our own tests only: installs nothing, leaves doctests, aarch64, fuzzing and peers out
-  --long         each target of `cargo xtask fuzz` for ten minutes, and CrewAI, whose environment is large
+  --long         each target of `cargo xtask fuzz` for ten minutes; CrewAI and LiteLLM, whose environments are large
   --only STEP    one step: `tests`, `doctests`, `aarch64`, `fuzz`, `peers`, or one peer by its name
 
 Steps

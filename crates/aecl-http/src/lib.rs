@@ -12,6 +12,7 @@ mod describe;
 mod guard;
 pub mod host;
 pub mod ledger;
+mod litellm;
 mod offered;
 pub mod ops;
 mod plans;
@@ -31,7 +32,7 @@ use aecl_mcp as mcp;
 use aecl_mcp::serving::shares::Shares;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
@@ -134,6 +135,7 @@ fn for_agents() -> OpenApiRouter<App> {
         .routes(routes!(runs::rollback))
         .routes(routes!(authzen::evaluate))
         .routes(routes!(authzen::evaluate_several))
+        .route("/beta/litellm_basic_guardrail_api", post(litellm::guardrail))
 }
 
 /// What people use.

@@ -26,7 +26,7 @@ use aecl_kernel::record::event::{
     TokenRevoked,
 };
 use aecl_kernel::record::facts::{
-    ActionFact, Fact, FactKey, FactStore as _, Facts, KillScope, RunFact,
+    ActionFact, Fact, FactKey, FactStore as _, Facts, KillScope, RunFact, Used,
     keys::{self, TypedKey},
 };
 use aecl_kernel::record::goal::{Goal, ProposedPlan};
@@ -422,6 +422,11 @@ impl Ledger {
     /// An action.
     pub async fn action(&self, id: &ActionId) -> Result<Option<ActionFact>, LedgerError> {
         Ok(self.find(keys::Action(id.clone())).await?.map(|action| *action))
+    }
+
+    /// For what an idempotency key was used in a run.
+    pub async fn used(&self, run: &RunId, key: &str) -> Result<Option<Used>, LedgerError> {
+        self.find(keys::Idempotency(run.clone(), key.to_owned())).await
     }
 
     /// The plan that a request asks about, if an agent has proposed it in the middle of its run.
