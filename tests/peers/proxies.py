@@ -292,6 +292,11 @@ def through(world):
         action = {n.lower(): v for n, v in world.bank.got[-1][2].items()}["x-aecl-action"]
         now = world.state(action, "done", "failed", "unknown")
         check(f"an API that says {account} leaves it {wanted}", now["state"] == wanted, now)
+    _, other = world.run()
+    before = len(world.bank.got)
+    again = {"x_envoy_retry_on": "5xx", "x_envoy_max_retries": "3", "x_forwarded_for": "10.0.0.1"}
+    world.send("/v1/accounts/fail/transfers", token=other, **again)
+    check("an agent does not have Envoy send it again", len(world.bank.got) <= before + 1, world.bank.got[before:])
     said = world.api("POST", f"/v1/actions/{action}/outcome", {"outcome": "done"}, token)
     check("an agent does not report what went through a proxy", said[0] == 403 and said[1]["code"] == "forbidden", said)
 

@@ -37,6 +37,15 @@ const SINGLE: [&str; 8] = [
     "host",
     PARTIAL,
 ];
+/// Headers that Envoy itself adds. Any other one of its own is an order of the agent to it, such as to send a request again.
+const OF_ENVOY: [&str; 6] = [
+    PARTIAL,
+    "x-envoy-internal",
+    "x-envoy-external-address",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-expected-rq-timeout-ms",
+];
 /// Says whether the proxy has sent the whole body along.
 const PARTIAL: &str = "x-envoy-auth-partial-body";
 
@@ -210,6 +219,11 @@ impl Headers {
             if OVERRIDES.contains(&name.as_str()) {
                 return refused(format!(
                     "the header `{name}` could make the target read another request; leave it out"
+                ));
+            }
+            if name.starts_with("x-envoy-") && !OF_ENVOY.contains(&name.as_str()) {
+                return refused(format!(
+                    "the header `{name}` tells the proxy what to do with the request; leave it out"
                 ));
             }
             found.push((name, value));

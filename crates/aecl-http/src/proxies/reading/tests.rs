@@ -103,7 +103,7 @@ fn a_request_is_an_action_with_arguments() {
 #[test]
 fn what_has_more_than_one_meaning_has_none() {
     type Change = fn(&mut HttpRequest);
-    let cases: [(&str, Change); 41] = [
+    let cases: [(&str, Change); 43] = [
         ("another method", |http| http.method = "PUT".into()),
         ("a method in small letters", |http| http.method = "post".into()),
         ("a tunnel", |http| http.method = "CONNECT".into()),
@@ -146,6 +146,8 @@ fn what_has_more_than_one_meaning_has_none() {
         ("another type", |http| set(http, "content-type", "text/xml")),
         ("another alphabet", |http| set(http, "content-type", "application/json; charset=utf-16")),
         ("a compressed body", |http| header(http, "content-encoding", "gzip")),
+        ("an order to send it again", |http| header(http, "X-Envoy-Retry-On", "5xx")),
+        ("an order to send it elsewhere", |http| header(http, "x-envoy-original-path", "/")),
         ("another method in a header", |http| header(http, "X-HTTP-Method-Override", "DELETE")),
     ];
     for (name, change) in cases {
