@@ -9,8 +9,8 @@ use aecl_kernel::record::facts::{ActionFact, RunFact};
 use aecl_ledger::LedgerError;
 use aecl_mcp::serving::Peer;
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 
 /// Caller of a request.
 #[derive(Debug, Clone)]
@@ -56,6 +56,18 @@ impl FromRequestParts<App> for Caller {
             return Ok(Caller::Known(app.gate.identify(credential)?));
         }
         Ok(Caller::Run(Box::new(app.gate.session(credential).await?)))
+    }
+}
+
+/// The credential of the one `Authorization` there is, for doors that take a key of a kind of their own.
+pub(crate) fn only_bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    match (sent.next(), sent.next()) {
+        (Some(value), None) => {
+            let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+        }
+        (_, _) => None,
     }
 }
 

@@ -8,12 +8,13 @@ mod reading;
 mod words;
 
 use crate::App;
+use crate::auth::only_bearer;
 use crate::crowd::Seat;
 use aecl_gate::ProxyIdentity;
 use aecl_gate::identity::PROXY_KEY;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 use prost::Message;
@@ -62,15 +63,7 @@ impl Door {
     }
 
     fn named(&self, headers: &HeaderMap) -> Result<ProxyIdentity, Status> {
-        let mut sent = headers.get_all(header::AUTHORIZATION).iter();
-        let key = match (sent.next(), sent.next()) {
-            (Some(value), None) => value.to_str().ok().and_then(|text| {
-                let (scheme, key) = text.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-            }),
-            (_, _) => None,
-        };
-        match key {
+        match only_bearer(headers) {
             Some(key) if key.starts_with(PROXY_KEY) => {
                 self.app.gate.proxy(key).map_err(|error| Status::unauthenticated(error.to_string()))
             }

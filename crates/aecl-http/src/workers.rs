@@ -4,7 +4,7 @@
 //! to the one that accepts, as the answer to its own request.
 
 use super::App;
-use super::auth::Known;
+use super::auth::{Known, only_bearer};
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
 use super::wire::{
@@ -51,16 +51,8 @@ impl FromRequestParts<App> for OfWorker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let mut sent = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let key = match (sent.next(), sent.next()) {
-            (Some(value), None) => value.to_str().ok().and_then(|text| {
-                let (scheme, key) = text.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-            }),
-            (_, _) => None,
-        };
         let hint = "`aecl keys add worker NAME --action ACTION` makes one";
-        match key {
+        match only_bearer(&parts.headers) {
             Some(key) if key.starts_with(WORKER_KEY) => {
                 Ok(Self { who: app.gate.worker(key)?, key: key.to_owned() })
             }
