@@ -21,7 +21,7 @@ fn bad_input_is_refused_with_a_way_out() {
         (&["keys", "add", "orchestrator", "o", "--agent", "a b"], 1, "is no agent id"),
         (&["keys", "add", "orchestrator", "o"], 2, "--agent"),
         (&["keys", "add", "person", "operator"], 1, "has a key already"),
-        (&["keys", "remove", "nobody"], 1, "no person, orchestrator or worker `nobody`"),
+        (&["keys", "remove", "nobody"], 1, "no person, orchestrator, worker or proxy `nobody`"),
         (&["init", "--force", "--agent", "a b"], 1, "is no agent id"),
         (&["init", "--force", "--origin", "a+b"], 1, "is no name for a ledger"),
         (&["init", "--force", "--server", "a__b"], 1, "is no name for a server"),
