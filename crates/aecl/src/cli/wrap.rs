@@ -106,16 +106,19 @@ pub(super) fn is_in_front(client: Client, server: &str, project: &Path, home: &P
 }
 
 /// The server among a client's own whose tool this is, where the client writes both with a `-` between them. Nothing where
-/// none fits, or more than one.
+/// none fits, more than one, or a file cannot be read.
 pub(super) fn server_of(client: Client, tool: &str, project: &Path) -> Option<(String, String)> {
     let mut names = BTreeSet::new();
     for place in client.places(project, user().as_deref()) {
-        let Ok(text) = input::text(&place.file, FILE_MAX_BYTES) else { continue };
+        let text = match input::text(&place.file, FILE_MAX_BYTES) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(_) => return None,
+        };
         for list in &place.lists {
             let list: Vec<&str> = list.iter().map(String::as_str).collect();
-            let members =
-                json::at(&text, &list).ok().flatten().and_then(|servers| json::members(&text, &servers).ok());
-            names.extend(members.into_iter().flatten().map(|member| member.name));
+            let Some(servers) = json::at(&text, &list).ok()? else { continue };
+            names.extend(json::members(&text, &servers).ok()?.into_iter().map(|member| member.name));
         }
     }
     let fits = |server: &String| {

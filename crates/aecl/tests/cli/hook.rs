@@ -293,6 +293,10 @@ fn a_server_behind_the_gateway_is_left_to_it() {
     };
     assert_eq!(asked("files").out, "", "the gateway asks");
     assert!(decided(&asked("other")).1.contains("action_unknown"));
+    // Servers that came in another way, whose tools read like some of that one.
+    for server in ["files__evil", "files_"] {
+        assert!(decided(&asked(server)).1.contains("action_unknown"), "{server}");
+    }
     // Another file of the client that names the same server otherwise may be the one that counts.
     let own = json!({ "mcpServers": { "files": { "command": "npx", "args": ["server"] } } });
     fs::write(project.user.at("user/.claude.json"), own.to_string()).unwrap();

@@ -136,6 +136,16 @@ impl Dialect {
         Ok(Call { tool, input, id, mcp })
     }
 
+    /// Whether a tool's name leaves no doubt which server it is of. A client that writes both as one word may know servers that
+    /// stand in none of its files: `x__y` of `files` and `y` of `files__x` are one word, and the gateway is asked about one.
+    pub(super) fn tells_apart(self, tool: &str) -> bool {
+        match self {
+            Self::Claude | Self::Codex => !tool.starts_with('_') && !tool.contains("__"),
+            Self::Gemini => true,
+            Self::Copilot => !tool.contains('-'),
+        }
+    }
+
     /// What is printed for an answer; nothing where nothing is said.
     pub(super) fn answer(self, answer: &Answer, waits: bool) -> Option<String> {
         let said = match (self, answer) {

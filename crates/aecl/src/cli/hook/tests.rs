@@ -127,6 +127,7 @@ fn events_of_copilot_are_understood_by_the_name_that_the_line_gives_them() {
     let no = Copilot.answer(&Answer::Deny("because".into()), false).unwrap();
     assert_eq!(no, r#"{"permissionDecision":"deny","permissionDecisionReason":"because"}"#);
     assert_eq!(Copilot.answer(&Answer::Pass, false), None);
+    assert!(Copilot.tells_apart("read_file") && !Copilot.tells_apart("evil-read_file"));
 }
 
 #[test]

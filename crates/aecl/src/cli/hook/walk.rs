@@ -65,7 +65,8 @@ impl Walk {
     fn before(&self, session: &Session, event: &Event, call: &Call) -> Result<Answer, Error> {
         let about = self.about(session, event)?;
         let call = &Call { mcp: self.server_of(call, &about.project), ..call.clone() };
-        if let Some((server, _)) = &call.mcp
+        if let Some((server, tool)) = &call.mcp
+            && self.client.tells_apart(tool)
             && wrap::is_in_front(self.client.client(), server, &about.project, &self.home)
         {
             // The gateway asks about it.
