@@ -1,5 +1,5 @@
-"""Coding agents with AECL's hooks: Claude Code, Codex CLI, Gemini CLI and GitHub Copilot CLI as they come from npm, each with a model that says
-what a script says. What is allowed happens and is on record; what is refused, held, rejected or cannot be judged does not.
+"""Coding agents with AECL's hooks: Claude Code, Codex CLI, Gemini CLI, GitHub Copilot CLI and the runtime of Cursor's SDK as they come from
+npm, each with a model that says what a script says. What is allowed happens and is on record; what is refused, held, rejected or cannot be judged does not.
 
 The hooks are those that `aecl init --client` writes. The clients' own rules are off, so that nothing but AECL says no.
 """
@@ -53,6 +53,10 @@ class Agent:
         if said.returncode not in (0, 3):
             raise RuntimeError(f"aecl {' '.join(words)}: {said.stdout}{said.stderr}")
         return said.stdout
+
+    @classmethod
+    def is_there(cls):
+        return (BIN / cls.words[0]).exists()
 
     def program(self):
         return [str(BIN / self.words[0])]
@@ -226,6 +230,58 @@ class Copilot(Agent):
         return ("tool", f"files-{tool}", arguments)
 
 
+class Cursor(Agent):
+    words = ["cursor"]
+
+    @classmethod
+    def is_there(cls):
+        return (BIN.parent / "@cursor/sdk").exists()
+
+    def prepare(self):
+        self.hooks = self.user / ".cursor/hooks.json"
+        self.hooks.parent.mkdir()
+        servers = self.project / ".cursor/mcp.json"
+        servers.parent.mkdir()
+        servers.write_text(json.dumps({"mcpServers": {"files": self.server()}}))
+
+    def run(self, *steps):
+        """Its model is in the same process, which reads each call when the one before has ended."""
+        driver = pathlib.Path(__file__).parent / "lib/cursor.mjs"
+        told, errors = [], self.dir / "errors"
+        with errors.open("w") as into, subprocess.Popen(
+            [NODE, str(driver), str(BIN.parent)], cwd=self.project, env=self.env, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=into,
+        ) as process:
+            timer = threading.Timer(CLIENT_S, process.kill)
+            timer.start()
+            for step in steps:
+                if callable(step):
+                    step()
+                    continue
+                process.stdin.write(json.dumps(step) + "\n")
+                process.stdin.flush()
+                # The runtime says on its standard output what it loads, too.
+                line = process.stdout.readline()
+                while line and not line.startswith('"'):
+                    line = process.stdout.readline()
+                told.append(line)
+            process.stdin.close()
+            rest = process.stdout.read()
+            code = process.wait()
+            timer.cancel()
+        self.said = subprocess.CompletedProcess([], code, "".join(told) + rest, errors.read_text())
+        return "".join(told)
+
+    def shell(self, line):
+        return {"kind": "shell", "command": line}
+
+    def write(self, path, text):
+        return {"kind": "write", "path": str(self.project / path), "text": text}
+
+    def mcp(self, tool, arguments):
+        return {"kind": "mcp", "server": "files", "tool": tool, "args": arguments}
+
+
 def hooks_of(agent):
     """Processes that are hooks of this home."""
     found = []
@@ -345,10 +401,10 @@ def reject_first(agent, had):
     fail(f"{agent.name}: somebody is asked", "nobody was")
 
 
-for kind in (Claude, Codex, Gemini, Copilot):
+for kind in (Claude, Codex, Gemini, Copilot, Cursor):
     only = os.environ.get("AECL_HOOKS_ONLY")
     if only in (None, kind.words[0]):
-        if not (BIN / kind.words[0]).exists():
+        if not kind.is_there():
             skip(kind.words[0], "it is not installed")
             continue
         walk(kind(kind.words[0]))

@@ -73,11 +73,12 @@ pub fn run(common: &Common, args: &Args) -> Result {
     };
     time.ends();
     match said {
-        Ok(Some(said)) => {
-            println!("{said}");
+        Ok(said) => {
+            if let Some(said) = said.or_else(|| args.client.silence()) {
+                println!("{said}");
+            }
             Ok(Exit::Done)
         }
-        Ok(None) => Ok(Exit::Done),
         Err(error) => {
             let code = error.code.map_or(String::new(), |code| format!(" [{code}]"));
             let hint = error.hint.map_or(String::new(), |hint| format!(" (for the user: {hint})"));

@@ -38,7 +38,7 @@ Examples:
   aecl wrap claude --undo     the files as they were (`aecl uninit`: of all clients)
 
 Servers that a command starts get AECL in front of them; everything else in the files stays as it is, byte for byte. \
-Where there is no server yet, one is added that serves this directory. Claude Code, Codex, Gemini CLI and Copilot CLI get hooks as well, by \
+Where there is no server yet, one is added that serves this directory. Claude Code, Codex, Gemini CLI, Copilot CLI and Cursor get hooks as well, by \
 which they ask AECL before each of their own tools (see `aecl hook`).")]
 pub struct Args {
     /// Which client.
@@ -135,6 +135,7 @@ pub(super) fn found() -> Vec<(Client, &'static str)> {
         (Client::Codex, ".codex", "Codex CLI"),
         (Client::Gemini, ".gemini", "Gemini CLI"),
         (Client::Copilot, ".copilot", "GitHub Copilot CLI"),
+        (Client::Cursor, ".cursor", "Cursor"),
     ];
     let is_here = |dir: &str| user().is_some_and(|user| user.join(dir).is_dir());
     all.into_iter().filter(|(_, dir, _)| is_here(dir)).map(|(client, _, name)| (client, name)).collect()

@@ -24,6 +24,7 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
         (Client::Codex, "hooks of codex"),
         (Client::Gemini, "hooks of gemini"),
         (Client::Copilot, "hooks of copilot"),
+        (Client::Cursor, "hooks of cursor"),
     ] {
         for hook in installed(client, &project, user().as_deref()) {
             if !hook.command.contains(&home.display().to_string()) {
@@ -62,10 +63,19 @@ fn canary(client: Client, line: &str, home: &Path, project: &Path) -> Result<(),
             json!({ "sessionId": "aecl-doctor", "cwd": project, "timestamp": 0, "toolName": "bash",
                                    "toolArgs": { "command": format!("cat '{key}'"), "description": "look" } })
         }
+        Client::Cursor => {
+            json!({ "conversation_id": "aecl-doctor", "cwd": project, "hook_event_name": "preToolUse", "tool_name": "Shell",
+                    "tool_input": { "command": format!("cat '{key}'"), "cwd": "" }, "tool_use_id": "aecl-doctor-canary" })
+        }
         _ => call,
     };
+    let line = match client {
+        // As it writes the event itself.
+        Client::Cursor => format!("{line} <<'AECL_EVENT'\n{call}\nAECL_EVENT"),
+        _ => line.to_owned(),
+    };
     let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(project).process_group(0);
+    command.args(["-c", &line]).current_dir(project).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("its command cannot be started: {e}"))?;
     let (mut input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -91,7 +101,8 @@ fn canary(client: Client, line: &str, home: &Path, project: &Path) -> Result<(),
         (Some(0), Ok(answer)) => {
             let decision =
                 answer.pointer("/hookSpecificOutput/permissionDecision").or_else(|| answer.get("decision"));
-            let decision = decision.or_else(|| answer.get("permissionDecision"));
+            let decision =
+                decision.or_else(|| answer.get("permissionDecision").or_else(|| answer.get("permission")));
             match decision.and_then(Value::as_str) {
                 Some("deny") if out.contains("own_house") => Ok(()),
                 Some("deny") => {

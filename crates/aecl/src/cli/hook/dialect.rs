@@ -19,6 +19,8 @@ pub enum Dialect {
     Gemini,
     /// GitHub Copilot CLI.
     Copilot,
+    /// Cursor.
+    Cursor,
 }
 
 impl Dialect {
@@ -29,6 +31,7 @@ impl Dialect {
             Self::Codex => "codex",
             Self::Gemini => "gemini",
             Self::Copilot => "copilot",
+            Self::Cursor => "cursor",
         }
     }
 
@@ -39,6 +42,7 @@ impl Dialect {
             Self::Codex => Client::Codex,
             Self::Gemini => Client::Gemini,
             Self::Copilot => Client::Copilot,
+            Self::Cursor => Client::Cursor,
         }
     }
 
@@ -47,7 +51,7 @@ impl Dialect {
         match self {
             Self::Claude | Self::Codex => ["PreToolUse", "PostToolUse"],
             Self::Gemini => ["BeforeTool", "AfterTool"],
-            Self::Copilot => ["preToolUse", "postToolUse"],
+            Self::Copilot | Self::Cursor => ["preToolUse", "postToolUse"],
         }
     }
 
@@ -57,7 +61,8 @@ impl Dialect {
         let known =
             [self.events()[1], "PostToolUseFailure", "UserPromptSubmit", "BeforeAgent", "SessionStart"];
         let of_copilot = ["postToolUseFailure", "userPromptSubmitted", "sessionStart", "sessionEnd"];
-        let known = [&known[..], &["SessionEnd", "Stop"], &of_copilot].concat();
+        let of_cursor = ["afterMCPExecution", "beforeSubmitPrompt", "stop"];
+        let known = [&known[..], &["SessionEnd", "Stop"], &of_copilot, &of_cursor].concat();
         name.is_none_or(|name| !known.contains(&name))
     }
 
@@ -66,19 +71,32 @@ impl Dialect {
         let of = &self.in_common_words(input.as_object().ok_or("it is no object")?)?;
         let name = text(of, "hook_event_name")?;
         let [before, after] = self.events();
+        // Cursor says in another event which server it is.
+        let is_elsewhere = self == Self::Cursor && is_mcp(of.get("tool_name"));
         let kind = match name {
+            _ if name == before && is_elsewhere => Kind::Other,
+            "beforeMCPExecution" if self == Self::Cursor => Kind::Before(self.call(of)?),
+            "afterMCPExecution" if self == Self::Cursor => {
+                Kind::After(self.call(of)?, not_begun(of).unwrap_or_else(|| ending(of)))
+            }
             _ if name == before => Kind::Before(self.call(of)?),
             _ if name == after => Kind::After(self.call(of)?, ending(of)),
-            "PostToolUseFailure" | "postToolUseFailure" if matches!(self, Self::Claude | Self::Copilot) => {
+            "PostToolUseFailure" | "postToolUseFailure"
+                if matches!(self, Self::Claude | Self::Copilot | Self::Cursor) =>
+            {
                 let said = of.get("error").and_then(Value::as_str).unwrap_or_default().to_owned();
-                let is_cut = of.get("is_interrupt") == Some(&Value::Bool(true));
-                let ending = if is_cut { Ending::Interrupted(said) } else { Ending::Failed(said) };
+                let ending = match of.get("failure_type").and_then(Value::as_str) {
+                    // Its own rules, or a hook, said no.
+                    Some("permission_denied") => Ending::NotBegun(said),
+                    _ if of.get("is_interrupt") == Some(&Value::Bool(true)) => Ending::Interrupted(said),
+                    _ => Ending::Failed(said),
+                };
                 Kind::After(self.call(of)?, ending)
             }
-            "UserPromptSubmit" | "BeforeAgent" | "userPromptSubmitted" => {
+            "UserPromptSubmit" | "BeforeAgent" | "userPromptSubmitted" | "beforeSubmitPrompt" => {
                 Kind::Prompt(text(of, "prompt")?.to_owned())
             }
-            "PreToolUse" | "BeforeTool" | "preToolUse" => {
+            "PreToolUse" | "BeforeTool" | "preToolUse" | "beforeMCPExecution" => {
                 return Err(format!("`{name}` is an event of another client"));
             }
             _ => Kind::Other,
@@ -92,33 +110,57 @@ impl Dialect {
 
     /// An event under the names that most clients use.
     fn in_common_words(self, of: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-        if self != Self::Copilot {
-            return Ok(of.clone());
-        }
-        let common = |name: &str| match name {
-            "sessionId" => "session_id".to_owned(),
-            "toolName" => "tool_name".to_owned(),
-            "toolArgs" => "tool_input".to_owned(),
-            "toolResult" => "tool_response".to_owned(),
-            other => other.to_owned(),
+        let names: &[(&str, &str)] = match self {
+            Self::Claude | Self::Codex | Self::Gemini => return Ok(of.clone()),
+            Self::Copilot => &[
+                ("sessionId", "session_id"),
+                ("toolName", "tool_name"),
+                ("toolArgs", "tool_input"),
+                ("toolResult", "tool_response"),
+            ],
+            Self::Cursor => &[
+                ("conversation_id", "session_id"),
+                ("tool_output", "tool_response"),
+                ("result_json", "tool_response"),
+                ("error_message", "error"),
+            ],
         };
-        let mut said: Map<String, Value> =
-            of.iter().map(|(name, value)| (common(name), value.clone())).collect();
-        // Some versions write the arguments as text.
+        let mut said = of.clone();
+        for (theirs, ours) in names {
+            if let Some(value) = said.remove(*theirs) {
+                said.insert((*ours).to_owned(), value);
+            }
+        }
+        // Arguments are text at times.
         if let Some(Value::String(text)) = said.get("tool_input") {
-            let limits = Limits { bytes_max: text.len(), values_max: 1_000_000, ..Limits::default() };
-            let read = Document::read(text.as_bytes(), &limits)
-                .map_err(|e| format!("`toolArgs` is no JSON with one meaning: {e}"))?;
+            let read = document(text)
+                .map_err(|why| format!("the tool's parameters are no JSON with one meaning: {why}"))?;
             said.insert("tool_input".into(), read);
+        }
+        if self == Self::Cursor {
+            if let Some(read) = said.get("tool_response").and_then(Value::as_str).map(document)
+                && let Ok(read) = read
+            {
+                said.insert("tool_response".into(), read);
+            }
+            let is_said = said.get("cwd").and_then(Value::as_str).is_some_and(|cwd| !cwd.is_empty());
+            if let Some(root) = of.get("workspace_roots").and_then(|roots| roots.get(0))
+                && !is_said
+            {
+                said.insert("cwd".into(), root.clone());
+            }
         }
         Ok(said)
     }
 
     fn call(self, of: &Map<String, Value>) -> Result<Call, String> {
-        let tool = text(of, "tool_name")?.to_owned();
+        let mut tool = text(of, "tool_name")?.to_owned();
         let input = of.get("tool_input").cloned().ok_or("there is no `tool_input`")?;
+        let is_of_mcp = matches!(text(of, "hook_event_name"), Ok("beforeMCPExecution" | "afterMCPExecution"));
         let id = match self {
-            Self::Claude | Self::Codex => Some(text(of, "tool_use_id")?.to_owned()),
+            // The events that name its server do not name the call.
+            Self::Cursor if is_of_mcp || is_mcp(of.get("tool_name")) => None,
+            Self::Claude | Self::Codex | Self::Cursor => Some(text(of, "tool_use_id")?.to_owned()),
             Self::Gemini | Self::Copilot => None,
         };
         let mcp = match self {
@@ -132,6 +174,12 @@ impl Dialect {
             },
             // It writes server and tool as one word; which servers there are stands in its files.
             Self::Copilot => None,
+            Self::Cursor if is_of_mcp => {
+                let of = (text(of, "mcp_server_name")?.to_owned(), tool.clone());
+                tool = format!("{CURSOR_MCP}{tool}");
+                Some(of)
+            }
+            Self::Cursor => None,
         };
         Ok(Call { tool, input, id, mcp })
     }
@@ -141,7 +189,7 @@ impl Dialect {
     pub(super) fn tells_apart(self, tool: &str) -> bool {
         match self {
             Self::Claude | Self::Codex => !tool.starts_with('_') && !tool.contains("__"),
-            Self::Gemini => true,
+            Self::Gemini | Self::Cursor => true,
             Self::Copilot => !tool.contains('-'),
         }
     }
@@ -149,7 +197,7 @@ impl Dialect {
     /// What is printed for an answer; nothing where nothing is said.
     pub(super) fn answer(self, answer: &Answer, waits: bool) -> Option<String> {
         let said = match (self, answer) {
-            (_, Answer::Pass) => return None,
+            (_, Answer::Pass) => return self.silence(),
             (Self::Claude, Answer::Later(why)) if waits => decided("defer", why),
             (Self::Claude | Self::Codex, Answer::Deny(why) | Answer::Later(why)) => decided("deny", why),
             (Self::Gemini, Answer::Deny(why) | Answer::Later(why)) => {
@@ -158,9 +206,29 @@ impl Dialect {
             (Self::Copilot, Answer::Deny(why) | Answer::Later(why)) => {
                 json!({ "permissionDecision": "deny", "permissionDecisionReason": why })
             }
+            (Self::Cursor, Answer::Deny(why) | Answer::Later(why)) => {
+                json!({ "permission": "deny", "user_message": why, "agent_message": why })
+            }
         };
         Some(said.to_string())
     }
+
+    /// What is printed where nothing is said. Cursor takes no output at all for a hook that has failed.
+    pub(super) fn silence(self) -> Option<String> {
+        (self == Self::Cursor).then(|| "{}".to_owned())
+    }
+}
+
+/// What Cursor writes before the name of an MCP server's tool.
+const CURSOR_MCP: &str = "MCP:";
+
+fn is_mcp(tool: Option<&Value>) -> bool {
+    tool.and_then(Value::as_str).is_some_and(|tool| tool.starts_with(CURSOR_MCP))
+}
+
+fn document(text: &str) -> Result<Value, String> {
+    let limits = Limits { bytes_max: text.len(), values_max: 1_000_000, ..Limits::default() };
+    Document::read(text.as_bytes(), &limits).map_err(|e| e.to_string())
 }
 
 /// The answer of Claude Code's dialect, which Codex speaks as well. Codex knows `deny` alone: `ask` and a bare `allow` are
@@ -169,6 +237,14 @@ fn decided(decision: &str, why: &str) -> Value {
     json!({ "hookSpecificOutput": {
         "hookEventName": "PreToolUse", "permissionDecision": decision, "permissionDecisionReason": why,
     } })
+}
+
+/// What Cursor says where an MCP tool was not called. The tool's own answer stands in `content`.
+fn not_begun(of: &Map<String, Value>) -> Option<Ending> {
+    let answer = of.get("tool_response")?;
+    ["rejected", "permissionDenied"].iter().find(|word| answer.get(word) == Some(&Value::Bool(true)))?;
+    let said = answer.get("reason").or_else(|| answer.get("error")).and_then(Value::as_str);
+    Some(Ending::NotBegun(said.unwrap_or_default().to_owned()))
 }
 
 fn ending(of: &Map<String, Value>) -> Ending {

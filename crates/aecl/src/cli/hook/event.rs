@@ -45,6 +45,8 @@ pub(super) enum Ending {
     Failed(String),
     /// In the middle of it.
     Interrupted(String),
+    /// Before it began: the client's own rules said no.
+    NotBegun(String),
 }
 
 /// Answer to a client that is about to use a tool.

@@ -1,8 +1,9 @@
-//! Events of clients as they send them (Claude Code 2.1.331, Codex CLI 0.169.0, Gemini CLI 0.61.0, Copilot CLI 1.0.102), and what they are here.
+//! Events of clients as they send them (Claude Code 2.1.331, Codex CLI 0.169.0, Gemini CLI 0.61.0, Copilot CLI 1.0.102, the runtime of Cursor's
+//! SDK 1.0.31), and what they are here.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::dialect::Dialect::{self, Claude, Codex, Copilot, Gemini};
+use super::dialect::Dialect::{self, Claude, Codex, Copilot, Cursor, Gemini};
 use super::event::{Answer, Call, Ending, Event, Kind};
 use super::tools::proposal;
 use serde_json::{Value, json};
@@ -152,6 +153,119 @@ fn tools_of_copilot_are_actions() {
 }
 
 /// What is missing or of another kind refuses, and what is no event of a tool refuses nothing.
+fn cursor(name: &str, more: Value) -> Value {
+    let mut input = json!({
+        "conversation_id": "c-1", "generation_id": "g-1", "model": "default", "session_id": "c-1", "hook_event_name": name,
+        "cursor_version": "1.0.31", "workspace_roots": ["/p"], "user_email": "me@example.com", "transcript_path": null,
+    });
+    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    input
+}
+
+#[test]
+fn events_of_cursor_are_understood() {
+    let ls = json!({ "tool_name": "Shell", "tool_input": { "command": "ls", "cwd": "" }, "tool_use_id": "u-1", "cwd": "" });
+    let before = cursor("preToolUse", ls.clone());
+    assert_eq!(
+        (event(Cursor, &before).session.as_str(), event(Cursor, &before).cwd.as_path()),
+        ("c-1", Path::new("/p"))
+    );
+    assert_eq!(call(&before, Cursor).id.as_deref(), Some("u-1"));
+    let ended = |name: &str, of: &Value, more: Value| {
+        let mut all = of.as_object().unwrap().clone();
+        all.extend(more.as_object().unwrap().clone());
+        match event(Cursor, &cursor(name, Value::Object(all))).kind {
+            Kind::After(_, ending) => ending,
+            other => panic!("{other:?}"),
+        }
+    };
+    let output = json!({ "tool_output": "{\"stdout\":\"a\"}", "duration": 3 });
+    assert_eq!(ended("postToolUse", &ls, output), Ending::Answered(json!({ "stdout": "a" })));
+    let failed = |kind: &str| {
+        let more =
+            json!({ "error_message": "no", "failure_type": kind, "duration": 0, "is_interrupt": false });
+        ended("postToolUseFailure", &ls, more)
+    };
+    assert_eq!(failed("permission_denied"), Ending::NotBegun("no".into()));
+    assert_eq!(failed("error"), Ending::Failed("no".into()));
+    let prompt = cursor("beforeSubmitPrompt", json!({ "prompt": "do it", "attachments": [] }));
+    assert_eq!(event(Cursor, &prompt).kind, Kind::Prompt("do it".into()));
+}
+
+/// Of a tool of an MCP server two events tell; the one that names the server is asked, and a failure is of the same call.
+#[test]
+fn a_tool_of_an_mcp_server_is_asked_about_once_by_cursor() {
+    let generic = json!({ "tool_name": "MCP:add", "tool_input": { "a": 1 }, "tool_use_id": "u-2" });
+    assert_eq!(event(Cursor, &cursor("preToolUse", generic.clone())).kind, Kind::Other);
+    let own = json!({ "tool_name": "add", "tool_input": "{\"a\":1}", "mcp_server_name": "notes", "command": "npx notes" });
+    let asked = call(&cursor("beforeMCPExecution", own.clone()), Cursor);
+    assert_eq!((asked.id.clone(), asked.mcp.clone()), (None, Some(("notes".into(), "add".into()))));
+    let mut failed = generic.as_object().unwrap().clone();
+    failed.extend(json!({ "error_message": "gone", "failure_type": "error" }).as_object().unwrap().clone());
+    let failed = call(&cursor("postToolUseFailure", Value::Object(failed)), Cursor);
+    assert_eq!((failed.tool, failed.input, failed.id), (asked.tool, asked.input, asked.id));
+    let ended = |result: Value| {
+        let mut all = own.as_object().unwrap().clone();
+        all.insert("result_json".into(), result.to_string().into());
+        match event(Cursor, &cursor("afterMCPExecution", Value::Object(all))).kind {
+            Kind::After(_, ending) => ending,
+            other => panic!("{other:?}"),
+        }
+    };
+    // What the tool itself says of being rejected stands in its content.
+    let text = json!({ "content": [{ "type": "text", "text": "{\"rejected\":true}" }], "isError": false });
+    assert_eq!(ended(text.clone()), Ending::Answered(text));
+    assert_eq!(ended(json!({ "rejected": true, "reason": "no" })), Ending::NotBegun("no".into()));
+    assert_eq!(ended(json!({ "permissionDenied": true, "error": "no" })), Ending::NotBegun("no".into()));
+    assert_eq!(ended(json!({ "error": "gone" })), Ending::Failed("gone".into()));
+    for broken in [json!({ "mcp_server_name": null }), json!({ "tool_input": "{\"a\":1,\"a\":2}" })] {
+        let mut all = own.as_object().unwrap().clone();
+        all.extend(broken.as_object().unwrap().clone());
+        let broken = cursor("beforeMCPExecution", Value::Object(all));
+        assert!(Cursor.guards(&broken) && Cursor.read(&broken).is_err(), "{broken}");
+    }
+    assert!(!Cursor.guards(&cursor("afterMCPExecution", json!({}))));
+    assert!(Claude.read(&claude("beforeMCPExecution", own)).unwrap_err().contains("another client"));
+}
+
+#[test]
+fn tools_of_cursor_are_actions() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = dir.path().canonicalize().unwrap();
+    let of = |tool: &str, input: Value| {
+        let call = Call { tool: tool.into(), input, id: Some("t".into()), mcp: None };
+        proposal(Cursor, &call, &p, &p).map(|made| (made.action, made.arguments))
+    };
+    let at = |path: &str| p.join(path).display().to_string();
+    let (name, made) = of("Delete", json!({ "file_path": "a\n*** Update File: b" })).unwrap();
+    assert_eq!(
+        (name.as_str(), &made["kind"], &made["place"]),
+        ("code.patch", &json!("deletes"), &json!("project"))
+    );
+    assert_eq!(made["paths"], json!([at("a\n*** Update File: b")]));
+    assert_eq!(of("Delete", json!({ "file_path": "../../x" })).unwrap().1["place"], "outside");
+    let shell = of("Shell", json!({ "command": "ls", "cwd": "/", "timeout": 5 })).unwrap().1;
+    assert_eq!((&shell["directory"], shell.get("more")), (&json!("/"), None));
+    let grep =
+        of("Grep", json!({ "pattern": "x", "file_path": ".", "glob": "*.rs", "output_mode": "content" }));
+    assert_eq!(grep.unwrap().1["path"], at("").trim_end_matches('/'));
+    for (tool, input, action) in [
+        ("Write", json!({ "file_path": "a", "content": "x" }), "code.write"),
+        ("Read", json!({ "file_path": "a" }), "code.read"),
+        ("List", json!({ "file_path": ".", "ignore": [] }), "code.search"),
+        ("Fetch", json!({ "url": "https://example.com" }), "code.fetch"),
+        ("ReadLints", json!({}), "code.internal"),
+        // What it does is not said, so no catalogue has it.
+        ("WriteShellStdin", json!({ "shell_id": 1, "chars_length": 9 }), "cursor.WriteShellStdin"),
+    ] {
+        assert_eq!(of(tool, input).unwrap().0, action, "{tool}");
+    }
+    assert!(of("Delete", json!({})).is_err() && of("Write", json!({})).is_err());
+    assert_eq!(Cursor.answer(&Answer::Pass, false).as_deref(), Some("{}"));
+    let no = json!({ "permission": "deny", "user_message": "x", "agent_message": "x" }).to_string();
+    assert_eq!(Cursor.answer(&Answer::Deny("x".into()), false), Some(no));
+}
+
 #[test]
 fn what_is_not_understood_before_a_tool_refuses_it() {
     let whole = json!({ "session_id": "s", "cwd": "/p", "hook_event_name": "PreToolUse", "tool_name": "Bash",

@@ -27,6 +27,7 @@ enum Tool {
     Write,
     Edit,
     Patch,
+    Delete,
     Fetch,
     WebSearch,
     /// Something within the client alone.
@@ -46,6 +47,7 @@ const SHELL: &[Parameter] = &[
     ("dangerouslyDisableSandbox", "unsandboxed"),
     ("dir_path", "directory"),
     ("directory", "directory"),
+    ("cwd", "directory"),
     ("detach", "background"),
     ("description", ""),
     ("timeout", ""),
@@ -70,6 +72,7 @@ const SEARCH: &[Parameter] = &[
     ("pattern", "pattern"),
     ("path", "path"),
     ("paths", "path"),
+    ("file_path", "path"),
     ("dir_path", "path"),
     ("glob", "glob"),
     ("include", "glob"),
@@ -182,11 +185,21 @@ const COPILOT_INTERNAL: [&str; 16] = [
     "exit_plan_mode",
 ];
 
+/// The same of Cursor.
+const CURSOR_INTERNAL: [&str; 2] = ["Task", "ReadLints"];
+
 fn tool(client: Dialect, name: &str) -> Option<Tool> {
     Some(match (client, name) {
         (Dialect::Claude | Dialect::Codex, "Bash")
         | (Dialect::Gemini, "run_shell_command")
         | (Dialect::Copilot, "bash") => Tool::Shell,
+        (Dialect::Cursor, "Shell") => Tool::Shell,
+        (Dialect::Cursor, "Read") => Tool::Read,
+        (Dialect::Cursor, "Grep" | "List") => Tool::Search,
+        (Dialect::Cursor, "Write") => Tool::Write,
+        (Dialect::Cursor, "Delete") => Tool::Delete,
+        (Dialect::Cursor, "Fetch") => Tool::Fetch,
+        (Dialect::Cursor, name) if CURSOR_INTERNAL.contains(&name) => Tool::Internal,
         (Dialect::Copilot, "view") => Tool::Read,
         (Dialect::Copilot, "grep" | "glob") => Tool::Search,
         (Dialect::Copilot, "create") => Tool::Write,
@@ -219,7 +232,7 @@ impl Tool {
             Self::Search => "code.search",
             Self::Write => "code.write",
             Self::Edit => "code.edit",
-            Self::Patch => "code.patch",
+            Self::Patch | Self::Delete => "code.patch",
             Self::Fetch => "code.fetch",
             Self::WebSearch => "code.web_search",
             Self::Internal => "code.internal",
@@ -235,7 +248,7 @@ impl Tool {
             Self::Edit => EDIT,
             Self::Fetch => FETCH,
             Self::WebSearch => WEB_SEARCH,
-            Self::Patch | Self::Internal => &[],
+            Self::Patch | Self::Delete | Self::Internal => &[],
         }
     }
 }
@@ -268,6 +281,14 @@ pub(super) fn proposal(client: Dialect, call: &Call, cwd: &Path, project: &Path)
     }
     if tool == Tool::Patch {
         return Ok(Proposal { action, arguments: patch(input, cwd, project)? });
+    }
+    if tool == Tool::Delete {
+        let path = input.get("file_path").and_then(Value::as_str).filter(|path| !path.is_empty());
+        let path = path.ok_or_else(|| format!("`{}` names no path", call.tool))?;
+        let (path, place) = whereabouts::of(path, cwd, project);
+        let patch = format!("*** Delete File: {path}");
+        let arguments = json!({ "paths": [path], "place": place.name(), "kind": "deletes", "patch": patch });
+        return Ok(Proposal { action, arguments });
     }
     let mut arguments = taken(tool.parameters(), input);
     let is_of_files = matches!(tool, Tool::Read | Tool::Search | Tool::Write | Tool::Edit);

@@ -290,6 +290,9 @@ fn report(client: Dialect, call: &Call, ending: &Ending) -> Value {
             json!({ "outcome": "done", "code": "output_unrecorded" })
         }
         Ending::Answered(output) => json!({ "outcome": "done", "output": output }),
+        Ending::NotBegun(said) => {
+            json!({ "outcome": "failed", "code": "not_executed", "message": short(said) })
+        }
         Ending::Failed(said) if tools::runs(client, &call.tool) => {
             json!({ "outcome": "done", "output": { "error": short(said) } })
         }
@@ -307,6 +310,7 @@ fn project(client: Dialect) -> Option<PathBuf> {
     let name = match client {
         Dialect::Claude => "CLAUDE_PROJECT_DIR",
         Dialect::Gemini => "GEMINI_PROJECT_DIR",
+        Dialect::Cursor => "CURSOR_PROJECT_DIR",
         Dialect::Codex | Dialect::Copilot => return None,
     };
     std::env::var_os(name).map(PathBuf::from).filter(|dir| Path::is_absolute(dir))

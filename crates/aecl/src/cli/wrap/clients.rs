@@ -41,7 +41,7 @@ impl Client {
 
     /// Whether it asks a hook before it uses a tool of its own.
     pub(in crate::cli) fn has_hooks(self) -> bool {
-        matches!(self, Self::Claude | Self::Codex | Self::Gemini | Self::Copilot)
+        self != Self::Vscode
     }
 
     /// Where its servers are, those of the project first. The first one is made if there is none.

@@ -16,6 +16,9 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 /// Seconds that a client waits for its hook: longer than the hook takes at most.
 const TIMEOUT_S: u32 = 60;
 
+/// Version of Cursor's file of hooks.
+const CURSOR_VERSION: u32 = 1;
+
 /// What the built-in tools of coding agents do.
 pub(in crate::cli) const CODING_ACTIONS: &str = include_str!("coding-actions.yaml");
 /// The names of these actions.
@@ -38,15 +41,30 @@ pub(in crate::cli) struct Hook {
     pub command: String,
 }
 
-/// The events of a client about which AECL hears; the first one asks.
+/// The events of a client about which AECL hears; the first one asks, and so does [`ASKS_OF_MCP`].
 fn events(client: Client) -> &'static [&'static str] {
     match client {
         Client::Claude => &["PreToolUse", "PostToolUse", "PostToolUseFailure", "UserPromptSubmit"],
         Client::Codex => &["PreToolUse", "PostToolUse", "UserPromptSubmit"],
         Client::Gemini => &["BeforeTool", "AfterTool", "BeforeAgent"],
         Client::Copilot => &["preToolUse", "postToolUse", "postToolUseFailure", "userPromptSubmitted"],
-        Client::Cursor | Client::Vscode => &[],
+        Client::Cursor => &[
+            "preToolUse",
+            ASKS_OF_MCP,
+            "postToolUse",
+            "postToolUseFailure",
+            "afterMCPExecution",
+            "beforeSubmitPrompt",
+        ],
+        Client::Vscode => &[],
     }
+}
+
+/// The event of Cursor that says which MCP server a tool is of.
+const ASKS_OF_MCP: &str = "beforeMCPExecution";
+
+fn asks(client: Client, event: &str) -> bool {
+    event == ASKS_OF_MCP || events(client).first() == Some(&event)
 }
 
 /// The file in which they are: of this project and this user alone, where the client has such a one.
@@ -57,21 +75,27 @@ pub(in crate::cli) fn file(client: Client, project: &Path, user: Option<&Path>) 
         Client::Codex => client.places(project, user).into_iter().next().map(|place| place.file),
         // Those of a project are passed over where its directory is not trusted, and nothing says so.
         Client::Copilot => copilot_home(user).map(|dir| dir.join("settings.json")),
-        Client::Cursor | Client::Vscode => None,
+        // That of a project is everybody's.
+        Client::Cursor => user.map(|user| user.join(".cursor/hooks.json")),
+        Client::Vscode => None,
     }
 }
 
 /// What the client is to run. Codex and Gemini use the tool where the program is missing or was killed, so the line says no in
-/// its place; so does Claude Code before it knew `onFailure`. An event of Copilot does not say its name.
+/// its place; so does Claude Code before it knew `onFailure`. An event of Copilot does not say its name. Cursor writes the event
+/// behind the line as a here-document, which is the input of its last command: so it is one.
 fn command(front: &Front, client: Client, event: &str, is_before: bool) -> String {
     let words = ["--dir", &front.home, "hook", client.name(), "--agent", &front.agent];
     let named = if client == Client::Copilot { &["--event", event][..] } else { &[] };
     let words = std::iter::once(front.program.as_str()).chain(words).chain(named.iter().copied());
     let words = words.map(quoted).collect::<Vec<_>>().join(" ");
     match is_before {
-        true => format!(
-            "{words} || {{ echo 'AECL did not judge this call, so nothing was executed.' >&2; exit 2; }}"
-        ),
+        true => {
+            let line = format!(
+                "{words} || {{ echo 'AECL did not judge this call, so nothing was executed.' >&2; exit 2; }}"
+            );
+            if client == Client::Cursor { format!("{{ {line}; }}") } else { line }
+        }
         false => words,
     }
 }
@@ -91,6 +115,10 @@ fn entry(client: Client, command: &str, is_before: bool) -> Value {
             { "type": "command", "name": "aecl", "command": command, "timeout": TIMEOUT_S * 1000 },
         ] }),
         Client::Copilot => json!({ "type": "command", "bash": command, "timeoutSec": TIMEOUT_S }),
+        Client::Cursor if is_before => {
+            json!({ "command": command, "timeout": TIMEOUT_S, "failClosed": true })
+        }
+        Client::Cursor => json!({ "command": command, "timeout": TIMEOUT_S }),
         _ if is_before => json!({ "matcher": "*", "hooks": [
             { "type": "command", "command": command, "timeout": TIMEOUT_S, "onFailure": "block" },
         ] }),
@@ -134,18 +162,23 @@ pub(super) fn add(
 /// A file with the hooks that it does not have yet.
 fn with(front: &Front, client: Client, text: &str) -> Result<(String, Vec<Hook>), String> {
     let (mut text, mut added) = (text.to_owned(), Vec::new());
-    for (at, event) in events(client).iter().enumerate() {
-        let hook = Hook { event: (*event).to_owned(), command: command(front, client, event, at == 0) };
+    for event in events(client) {
+        let is_before = asks(client, event);
+        let hook = Hook { event: (*event).to_owned(), command: command(front, client, event, is_before) };
         let now = match client {
             Client::Codex => add_toml(&text, &hook)?,
             Client::Claude | Client::Gemini | Client::Copilot | Client::Cursor | Client::Vscode => {
-                add_json(&text, &hook, &entry(client, &hook.command, at == 0))?
+                add_json(&text, &hook, &entry(client, &hook.command, is_before))?
             }
         };
         if let Some(now) = now {
             text = now;
             added.push(hook);
         }
+    }
+    if client == Client::Cursor && !added.is_empty() && json::at(&text, &["version"])?.is_none() {
+        // Without it Cursor takes the file for none.
+        text = json::set(&text, &json::whole(&text)?, "version", &json!(CURSOR_VERSION))?;
     }
     Ok((text, added))
 }
@@ -168,7 +201,7 @@ fn add_json(text: &str, hook: &Hook, entry: &Value) -> Result<Option<String>, St
 
 /// Whether an entry has this hook and no other.
 fn is_ours(entry: &Value, hook: &Hook) -> bool {
-    if entry.get("bash").and_then(Value::as_str) == Some(&hook.command) {
+    if ["bash", "command"].iter().any(|line| entry.get(line).and_then(Value::as_str) == Some(&hook.command)) {
         return true;
     }
     let hooks = entry.get("hooks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -228,7 +261,8 @@ pub(in crate::cli) fn installed(client: Client, project: &Path, user: Option<&Pa
             files.extend(of_user(".claude/settings.json"));
         }
         Client::Gemini => files.extend(of_user(".gemini/settings.json")),
-        Client::Codex | Client::Copilot | Client::Cursor | Client::Vscode => {}
+        Client::Cursor => files.push(project.join(".cursor/hooks.json")),
+        Client::Codex | Client::Copilot | Client::Vscode => {}
     }
     let mut found = Vec::new();
     for file in files {
@@ -266,9 +300,10 @@ fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> 
     let mut found = Vec::new();
     for entry in list(settings.pointer(&format!("/hooks/{event}"))) {
         let matcher = entry.get("matcher").and_then(Value::as_str).unwrap_or("*").to_owned();
-        let is_flat = client == Client::Copilot;
+        let is_flat = matches!(client, Client::Copilot | Client::Cursor);
         for hook in if is_flat { vec![entry.clone()] } else { list(entry.get("hooks")) } {
-            let [line, time] = if is_flat { ["bash", "timeoutSec"] } else { ["command", "timeout"] };
+            let of_copilot = client == Client::Copilot;
+            let [line, time] = if of_copilot { ["bash", "timeoutSec"] } else { ["command", "timeout"] };
             let command = hook.get(line).and_then(Value::as_str).unwrap_or_default();
             if !command.contains(&format!(" hook {} ", client.name())) {
                 continue;
@@ -289,7 +324,7 @@ fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> 
             }
             let blocks = hook.get("onFailure").and_then(Value::as_str) == Some("block");
             // Copilot takes every end but a good one for a no.
-            let says_no = command.contains("exit 2") || is_flat || client == Client::Claude && blocks;
+            let says_no = command.contains("exit 2") || of_copilot || client == Client::Claude && blocks;
             if !says_no {
                 lack(
                     "where it cannot run, the tool is used".into(),
@@ -298,6 +333,26 @@ fn in_settings(client: Client, file: &Path, settings: &Value) -> Vec<Installed> 
             }
             if client == Client::Claude && !blocks {
                 lack("where it is killed or too slow, the tool is used".into(), r#"`"onFailure": "block"`"#);
+            }
+            if client == Client::Cursor {
+                if settings.get("version").and_then(Value::as_u64).is_none() {
+                    lack("Cursor passes over a file that names no version".into(), r#"`"version": 1`"#);
+                }
+                if hook.get("failClosed") != Some(&Value::Bool(true)) {
+                    let what = "where it is killed or too slow, the tool is used";
+                    lack(what.into(), r#"`"failClosed": true`"#);
+                }
+                let asks_of_mcp = list(settings.pointer(&format!("/hooks/{ASKS_OF_MCP}")));
+                let is_asked = |entry: &Value| {
+                    let line = entry.get("command").and_then(Value::as_str).unwrap_or_default();
+                    line == command
+                        && entry.get("failClosed") == Some(&Value::Bool(true))
+                        && entry.get("matcher").is_none()
+                };
+                if !asks_of_mcp.iter().any(is_asked) {
+                    let what = "it is not asked about tools of MCP servers";
+                    lack(what.into(), "the same entry under `beforeMCPExecution`");
+                }
             }
             if settings.get("disableAllHooks") == Some(&Value::Bool(true)) {
                 lack("`disableAllHooks` is set".into(), "take `disableAllHooks` out");
@@ -367,6 +422,10 @@ fn take_out_of_json(text: &mut String, before: &str, hook: &Hook) -> Result<bool
     }
     if is_empty(text, &["hooks"]) && !was(&["hooks"])? {
         *text = json::without(text, &json::whole(text)?, "hooks")?;
+        let version = json::at(text, &["version"])?.and_then(|span| json::read(text, &span));
+        if version == Some(json!(CURSOR_VERSION)) && !was(&["version"])? {
+            *text = json::without(text, &json::whole(text)?, "version")?;
+        }
     }
     Ok(true)
 }
@@ -445,6 +504,11 @@ mod tests {
             (Client::Gemini, json),
             (Client::Copilot, json),
             (Client::Copilot, "{}\n"),
+            (Client::Cursor, "{}\n"),
+            (
+                Client::Cursor,
+                "{\n  // mine\n  \"version\": 1,\n  \"hooks\": {\n    \"preToolUse\": [{\"command\": \"lint\"}]\n  }\n}\n",
+            ),
             (Client::Codex, toml),
             (Client::Codex, ""),
             (Client::Codex, "a = 1\n"),
@@ -478,6 +542,8 @@ mod tests {
             line.ends_with("exit 2; }")
                 && !command(&front(), Client::Codex, "PostToolUse", false).contains("||")
         );
+        let line = command(&front(), Client::Cursor, "preToolUse", true);
+        assert!(line.starts_with("{ '/opt") && line.ends_with("exit 2; }; }"), "{line}");
         let named = command(&front(), Client::Copilot, "postToolUse", false);
         assert!(named.ends_with(" --event postToolUse"), "{named}");
         assert_eq!(quoted("it's"), r"'it'\''s'");
