@@ -37,6 +37,17 @@ impl Server {
         Self(child)
     }
 
+    /// With what it says of where it is.
+    fn told(home: &Home, more: &[&str]) -> (Self, serde_json::Value) {
+        let mut command = aecl(home);
+        command.args(["--json", "serve"]).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut server = Self(command.spawn().unwrap());
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(server.0.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        (server, serde_json::from_str(&line).unwrap())
+    }
+
     fn signal(&self, name: &str) {
         let sent =
             Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().unwrap();
@@ -139,13 +150,7 @@ async fn what_is_underway_when_the_signal_comes_is_concluded() {
 async fn any_port_is_told_and_links_lead_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let (home, _) = common::home(dir.path(), json!({"listen": "127.0.0.1:7600"}));
-    let mut command = aecl(&home);
-    command.args(["--json", "serve", "--listen", "localhost:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut server = Server(command.spawn().unwrap());
-    let mut line = String::new();
-    let mut out = std::io::BufReader::new(server.0.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let (_server, said) = Server::told(&home, &["--listen", "localhost:0"]);
     let bound: std::net::SocketAddr = said["listen"].as_str().unwrap().parse().unwrap();
     assert_ne!(bound.port(), 0);
     assert_eq!(said["approvals"], format!("http://localhost:{}/approvals", bound.port()));
@@ -166,6 +171,25 @@ fn a_doctor_finds_nothing_wrong_with_a_server_at_any_port() {
     let seen: serde_json::Value = serde_json::from_slice(&seen.stdout).unwrap();
     let address = seen["checks"].as_array().unwrap().iter().find(|c| c["what"] == "address").unwrap();
     assert_eq!(address["state"], "ok", "{seen}");
+}
+
+#[test]
+fn a_port_that_is_somebody_elses_is_advice_where_the_next_start_goes_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = common::home(&dir.path().join("first"), json!({"listen": "127.0.0.1:0"}));
+    let (_server, said) = Server::told(&first, &[]);
+    let listen = said["listen"].as_str().unwrap();
+    let doctor = |name: &str, more: serde_json::Value| {
+        let (home, _) = common::home(&dir.path().join(name), more);
+        let seen = aecl(&home).args(["--json", "doctor"]).output().unwrap();
+        let seen: serde_json::Value = serde_json::from_slice(&seen.stdout).unwrap();
+        let address = seen["checks"].as_array().unwrap().iter().find(|c| c["what"] == "address").unwrap();
+        assert!(address["found"].as_str().unwrap().contains("is another AECL"), "{seen}");
+        address["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(doctor("second", json!({"listen": listen})), "advice");
+    let behind_a_proxy = json!({"listen": listen, "public_url": "https://aecl.example"});
+    assert_eq!(doctor("third", behind_a_proxy), "broken");
 }
 
 #[tokio::test]

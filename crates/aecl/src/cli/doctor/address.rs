@@ -39,11 +39,11 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
         (Some(Who::Aecl(key)), _) => {
             let name = key.split('+').next().unwrap_or_default().to_owned();
             let found = format!("`{listen}` is another AECL (`{name}`): its pages do not know our requests");
-            Check::broken("address", found, elsewhere(is_served))
+            taken(found, is_served, port::may_move(&config))
         }
         (Some(Who::Stranger), _) => {
             let found = format!("`{listen}` is another program");
-            Check::broken("address", found, elsewhere(is_served))
+            taken(found, is_served, port::may_move(&config))
         }
         (None, _) if is_served && is_known && config.public_url.is_none() => {
             let found = format!("we are running, but nobody answers at `{listen}`");
@@ -53,12 +53,24 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
     });
 }
 
-/// What to do about a port that is somebody else's.
-fn elsewhere(is_served: bool) -> &'static str {
-    if is_served {
-        "end `aecl serve` and start it again: it takes a free port and keeps it"
-    } else {
-        "the next start takes a free port and keeps it, if the address is of this machine alone; else change `listen` in aecl.yaml"
+/// A port that is somebody else's. Nothing is broken where our next start goes elsewhere by itself.
+fn taken(found: String, is_served: bool, may_move: bool) -> Check {
+    match (is_served, may_move) {
+        (false, true) => Check::advice(
+            "address",
+            found,
+            "nothing: the next start takes a free port and keeps it; or choose one with `listen` in aecl.yaml",
+        ),
+        (true, true) => Check::broken(
+            "address",
+            found,
+            "end `aecl serve` and start it again: it takes a free port and keeps it",
+        ),
+        (_, false) => Check::broken(
+            "address",
+            found,
+            "change `listen` in aecl.yaml, or end that program: others look for us at this port",
+        ),
     }
 }
 

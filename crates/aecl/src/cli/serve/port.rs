@@ -75,7 +75,7 @@ pub(in crate::cli) async fn for_proxies(config: &Config) -> Result<Option<TcpLis
 }
 
 /// Other machines and a proxy in front look for the configured port; on this machine alone, links lead anywhere.
-fn may_move(config: &Config) -> bool {
+pub(in crate::cli) fn may_move(config: &Config) -> bool {
     let addresses = config.listen.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     config.public_url.is_none() && !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback())
 }
