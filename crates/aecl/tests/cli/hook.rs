@@ -374,10 +374,83 @@ fn doctor_has_each_hook_refuse_a_canary() {
     assert!(todo.contains("aecl wrap claude"), "{todo}");
 }
 
+/// What a client's files say of its hooks, after one of them was changed.
+fn said_of_hooks(client: &str, file: &str, changes: &[(&str, &str, &str, &str)]) {
+    let user = User::new(false);
+    user.run("work/shop", &["init", "--client", client, "--yes"]).ended(0);
+    let hooks = || {
+        let all = user.run("work/shop", &["doctor", "--json"]).json();
+        let found =
+            all["checks"].as_array().unwrap().iter().find(|one| one["what"] == format!("hooks of {client}"));
+        let found = found.unwrap_or_else(|| panic!("{all}"));
+        let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+        (text("state"), text("found"), text("todo"))
+    };
+    assert_eq!(hooks().0, "ok", "{}", hooks().1);
+    let path = user.at(file);
+    let good = fs::read_to_string(&path).ok();
+    for (from, to, why, line) in changes {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let changed = match &good {
+            Some(good) => {
+                assert!(good.contains(from), "{good}");
+                good.replacen(from, to, 1)
+            }
+            None => (*to).to_owned(),
+        };
+        fs::write(&path, changed).unwrap();
+        let (state, found, todo) = hooks();
+        assert_eq!(state, "advice", "{to}: {found}");
+        assert!(found.starts_with("cooperative") && found.contains(why), "{found}");
+        assert!(todo.contains(line), "{todo}");
+        match &good {
+            Some(good) => fs::write(&path, good).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+    }
+    assert_eq!(hooks().0, "ok", "{}", hooks().1);
+}
+
+#[test]
+fn doctor_says_what_keeps_copilot_and_cursor_from_being_refused() {
+    said_of_hooks(
+        "cursor",
+        "user/.cursor/hooks.json",
+        &[
+            ("\"failClosed\": true", "\"failClosed\": false", "killed or too slow", "failClosed"),
+            ("\"timeout\": 60", "\"timeout\": 5", "stop waiting", "timeout"),
+            ("\"version\": 1", "\"of\": 1", "names no version", "version"),
+            ("\"beforeMCPExecution\"", "\"before\"", "tools of MCP servers", "beforeMCPExecution"),
+        ],
+    );
+    said_of_hooks(
+        "copilot",
+        "user/.copilot/settings.json",
+        &[("\"timeoutSec\": 60", "\"timeoutSec\": 5", "stop waiting", "timeoutSec")],
+    );
+    // A file of the project switches those of the user off, or may.
+    for name in ["settings.json", "settings.local.json"] {
+        said_of_hooks(
+            "copilot",
+            &format!("work/shop/.github/copilot/{name}"),
+            &[
+                ("", "{ \"disableAllHooks\": true }", "sets `disableAllHooks`", "take `disableAllHooks` out"),
+                ("", "{ \"disableAllHooks\": ", "may set `disableAllHooks`", "make"),
+            ],
+        );
+    }
+}
+
 /// The blocks of the guides are what they say.
 #[test]
 fn the_quickstarts_of_the_guides_work() {
-    for (guide, client) in [("claude-code", "claude"), ("codex", "codex"), ("gemini-cli", "gemini")] {
+    for (guide, client) in [
+        ("claude-code", "claude"),
+        ("codex", "codex"),
+        ("gemini-cli", "gemini"),
+        ("copilot", "copilot"),
+        ("cursor", "cursor"),
+    ] {
         let path = format!("{}/../../docs/guides/{guide}.md", env!("CARGO_MANIFEST_DIR"));
         let text = fs::read_to_string(path).unwrap();
         let blocks = |kind: &str| {
@@ -397,6 +470,7 @@ fn the_quickstarts_of_the_guides_work() {
             "XDG_DATA_HOME",
             "XDG_STATE_HOME",
             "CODEX_HOME",
+            "COPILOT_HOME",
         ] {
             shell.env_remove(name);
         }
@@ -408,6 +482,8 @@ fn the_quickstarts_of_the_guides_work() {
             "work/shop/.claude/settings.local.json",
             "user/.codex/config.toml",
             "work/shop/.gemini/settings.json",
+            "user/.copilot/settings.json",
+            "user/.cursor/hooks.json",
         ];
         let hooks = written.iter().filter_map(|path| fs::read_to_string(project.user.at(path)).ok());
         assert!(hooks.collect::<String>().contains(&format!(" hook {client} ")), "{}", ran.err);

@@ -274,23 +274,33 @@ pub(in crate::cli) fn installed(client: Client, project: &Path, user: Option<&Pa
         found.extend(settings.iter().flat_map(|settings| in_settings(client, &file, settings)));
     }
     if client == Client::Copilot
-        && let Some(off) = switched_off_by(project)
+        && let Some(lack) = switched_off_by(project)
     {
-        let lack = format!("`{}` of the project sets `disableAllHooks`", off.display());
-        let todo = format!("take `disableAllHooks` out of `{}`", off.display());
-        found.iter_mut().for_each(|hook| hook.lacks.push((lack.clone(), todo.clone())));
+        found.iter_mut().for_each(|hook| hook.lacks.push(lack.clone()));
     }
     found
 }
 
-/// A file of a project that makes Copilot pass over all hooks, those of the user too, once its directory is trusted.
-fn switched_off_by(project: &Path) -> Option<PathBuf> {
+/// A file of a project that makes Copilot pass over all hooks, those of the user too, once its directory is trusted; or
+/// one of which nobody can say whether it does.
+fn switched_off_by(project: &Path) -> Option<(String, String)> {
     let files =
         ["settings.json", "settings.local.json"].map(|name| project.join(".github/copilot").join(name));
-    files.into_iter().find(|file| {
-        let text = crate::cli::input::text(file, super::FILE_MAX_BYTES).unwrap_or_default();
-        let settings = json::whole(&text).ok().and_then(|span| json::read(&text, &span));
-        settings.is_some_and(|settings| settings.get("disableAllHooks") == Some(&Value::Bool(true)))
+    files.into_iter().filter(|file| file.symlink_metadata().is_ok()).find_map(|file| {
+        let at = file.display();
+        let text = crate::cli::input::text(&file, super::FILE_MAX_BYTES).ok();
+        let settings = text.and_then(|text| json::read(&text, &json::whole(&text).ok()?));
+        match settings {
+            None => Some((
+                format!("`{at}` of the project cannot be read, and may set `disableAllHooks`"),
+                format!("make `{at}` readable, or remove it"),
+            )),
+            Some(settings) if settings.get("disableAllHooks") == Some(&Value::Bool(true)) => Some((
+                format!("`{at}` of the project sets `disableAllHooks`"),
+                format!("take `disableAllHooks` out of `{at}`"),
+            )),
+            Some(_) => None,
+        }
     })
 }
 
