@@ -1,11 +1,9 @@
 //! `aecl hook`: what a coding agent is answered before it uses a tool, with a real home and a server that it starts.
 
 use crate::home::User;
-use crate::program::{Ran, read};
+use crate::program::{Ran, feed, read};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write as _;
-use std::process::Stdio;
 
 /// A project with hooks, of which the server ends with the test.
 struct Project {
@@ -36,12 +34,7 @@ impl Project {
         for name in ["AECL_URL", "AECL_TOKEN", "AECL_AGENT", "CLAUDE_PROJECT_DIR", "CLAUDE_CODE_ENTRYPOINT"] {
             command.env_remove(name);
         }
-        command.envs(env.iter().copied());
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // One that ends before it has read everything is judged by what it says.
-        drop(child.stdin.take().unwrap().write_all(input));
-        read(child.wait_with_output().unwrap())
+        feed(command.envs(env.iter().copied()), input)
     }
 
     fn event(&self, name: &str, tool: &str, input: &Value, id: &str) -> Value {

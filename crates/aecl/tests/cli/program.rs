@@ -71,11 +71,7 @@ impl Aecl {
 
     /// With something on standard input.
     pub fn fed(&self, args: &[&str], input: &[u8]) -> Ran {
-        let mut command = self.command(args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        read(child.wait_with_output().unwrap())
+        feed(&mut self.command(args), input)
     }
 
     /// Serves the directory until the test ends.
@@ -95,6 +91,16 @@ impl Aecl {
         }
         Served { child, socket }
     }
+}
+
+/// What a program says to this input. One that ends before it has read everything is judged by what it says.
+pub fn feed(command: &mut Command, input: &[u8]) -> Ran {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    if let Err(error) = child.stdin.take().unwrap().write_all(input) {
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{error}");
+    }
+    read(child.wait_with_output().unwrap())
 }
 
 pub fn read(output: Output) -> Ran {
