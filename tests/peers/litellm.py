@@ -20,7 +20,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 
-from report import check, end, skip  # noqa: E402
+from report import check, end, fail  # noqa: E402
 
 AECL = os.environ["AECL_BIN"]
 PROGRAM = pathlib.Path(os.environ["PEERS"]) / "litellm/bin/litellm"
@@ -148,7 +148,7 @@ class World:
 
 def main():
     if not PROGRAM.exists():
-        skip("litellm", "its environment is large; `cargo xtask test --long` installs it")
+        fail("litellm", f"`{PROGRAM}` is not there; `cargo xtask test --long` installs it")
         end()
     world = World()
     try:

@@ -38,6 +38,15 @@ pub fn scripts() -> Result<Vec<Script>, String> {
     Ok(scripts)
 }
 
+/// Scripts whose environment is too large for every run (`install::large`).
+const LARGE: [&str; 1] = ["litellm"];
+
+impl Script {
+    pub fn is_large(&self) -> bool {
+        LARGE.contains(&self.name.as_str())
+    }
+}
+
 pub fn run(script: &Script, installed: &Installed) -> Result<Tally, String> {
     let interpreter = match script.path.extension().and_then(|kind| kind.to_str()) {
         Some("py") => installed.python.clone(),

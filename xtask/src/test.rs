@@ -122,6 +122,11 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     if let Some(installed) = installed {
         for script in wanted {
             title(&format!("peer {}", script.name));
+            if script.is_large() && !plan.long {
+                println!("skip {}: its environment is large; `--long` installs it", script.name);
+                tally.skipped += 1;
+                continue;
+            }
             tally.add(peers::run(script, &installed)?);
         }
     }
