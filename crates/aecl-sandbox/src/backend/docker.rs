@@ -20,7 +20,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::geteuid;
+use rustix::process::{Resource, geteuid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -440,15 +440,15 @@ fn config(image: &str, order: &Order, limits: &Limits, meeting: &Meeting) -> Val
 /// What the launcher is to set for the program, it has to be allowed itself.
 fn ulimits(order: &Order) -> Vec<Value> {
     let named = [
-        (libc::RLIMIT_CORE, "core", 0),
-        (libc::RLIMIT_NOFILE, "nofile", OPEN_FILES_MIN),
-        (libc::RLIMIT_MEMLOCK, "memlock", 0),
-        (libc::RLIMIT_MSGQUEUE, "msgqueue", 0),
-        (libc::RLIMIT_SIGPENDING, "sigpending", 0),
+        (Resource::Core, "core", 0),
+        (Resource::Nofile, "nofile", OPEN_FILES_MIN),
+        (Resource::Memlock, "memlock", 0),
+        (Resource::Msgqueue, "msgqueue", 0),
+        (Resource::Sigpending, "sigpending", 0),
     ];
-    let of = |number| order.rlimits.iter().find(|(resource, _)| *resource == u64::from(number));
-    let set = named.into_iter().filter_map(|(number, name, least)| {
-        let limit = i64::try_from(of(number)?.1.max(least)).unwrap_or(i64::MAX);
+    let of = |of| order.rlimits.iter().find(|(resource, _)| *resource == order::limit_number(of));
+    let set = named.into_iter().filter_map(|(resource, name, least)| {
+        let limit = i64::try_from(of(resource)?.1.max(least)).unwrap_or(i64::MAX);
         Some(json!({ "Name": name, "Soft": limit, "Hard": limit }))
     });
     set.collect()

@@ -17,6 +17,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Resource;
 use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
@@ -171,7 +172,7 @@ async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldPr
         cwd: "/".into(),
         user: None,
         limits,
-        rlimits: vec![(u64::from(libc::RLIMIT_CORE), 0)],
+        rlimits: vec![(order::limit_number(Resource::Core), 0)],
         clocks: cage.clocks,
         network: cage.network,
         kept: Vec::new(),

@@ -63,8 +63,8 @@ const KIND_BITS: u32 = 0xF;
 const PRCTL_REFUSED: [i32; 4] =
     [libc::PR_SET_SECCOMP, libc::PR_SET_MM, libc::PR_CAP_AMBIENT, libc::PR_SET_SECUREBITS];
 
-/// Typing for the person at the terminal.
-const IOCTL_REFUSED: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+/// Typing for the person at the terminal: `TIOCSTI` and `TIOCLINUX`, to which C libraries give different types.
+const IOCTL_REFUSED: [u64; 2] = [0x5412, 0x541C];
 
 /// No personality, and the question which one it is. Others switch address randomisation off.
 const PERSONALITIES: [u32; 2] = [0, 0xFFFF_FFFF];

@@ -126,25 +126,30 @@ fn check_limits(limits: &Limits) -> Result<(), SandboxError> {
     Ok(())
 }
 
+/// A limit's number, as the kernel counts them. C libraries give it different types.
+pub(crate) const fn limit_number(of: Resource) -> u64 {
+    of as u64
+}
+
 fn rlimits(limits: &Limits, deadline_s: u64) -> Vec<(u64, u64)> {
     // Processor time of one process cannot be more than this, even if nobody enforced the deadline.
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let cpu_s = deadline_s.saturating_add(2).saturating_mul(cores);
     [
-        (libc::RLIMIT_CORE, Resource::Core, 0),
-        (libc::RLIMIT_CPU, Resource::Cpu, cpu_s),
-        (libc::RLIMIT_FSIZE, Resource::Fsize, limits.file_max_bytes),
-        (libc::RLIMIT_NOFILE, Resource::Nofile, limits.open_files_max),
-        (libc::RLIMIT_NPROC, Resource::Nproc, u64::from(limits.processes_max) + 1),
-        (libc::RLIMIT_MEMLOCK, Resource::Memlock, 1 << 20),
-        (libc::RLIMIT_MSGQUEUE, Resource::Msgqueue, 1 << 20),
-        (libc::RLIMIT_SIGPENDING, Resource::Sigpending, 4096),
+        (Resource::Core, 0),
+        (Resource::Cpu, cpu_s),
+        (Resource::Fsize, limits.file_max_bytes),
+        (Resource::Nofile, limits.open_files_max),
+        (Resource::Nproc, u64::from(limits.processes_max) + 1),
+        (Resource::Memlock, 1 << 20),
+        (Resource::Msgqueue, 1 << 20),
+        (Resource::Sigpending, 4096),
     ]
     .into_iter()
     // What is only reserved, as by the virtual machines of languages, does not count for this one.
-    .chain(limits.process_memory_max_bytes.map(|most| (libc::RLIMIT_DATA, Resource::Data, most)))
+    .chain(limits.process_memory_max_bytes.map(|most| (Resource::Data, most)))
     // Nobody without rights can have more than we have ourselves.
-    .map(|(number, ours, value)| (u64::from(number), value.min(getrlimit(ours).maximum.unwrap_or(u64::MAX))))
+    .map(|(of, value)| (limit_number(of), value.min(getrlimit(of).maximum.unwrap_or(u64::MAX))))
     .collect()
 }
 

@@ -2,26 +2,28 @@
 
 use std::path::Path;
 
+use rustix::process::Resource;
 use serde_json::{Value, json};
 
 use super::places_of;
 use super::runtime::Kind;
+use crate::launcher::order::limit_number;
 use crate::protocol::wire::{INIT, MountKind, Order, STATUS_DIR, User};
 
 /// What every cage may write to, by its place in the tree.
 const SCRATCH: [&str; 3] = ["/scratch", "/tmp", "/dev/shm"];
 
 /// The names of the limits that cages have.
-const RESOURCES: [(libc::__rlimit_resource_t, &str); 9] = [
-    (libc::RLIMIT_CORE, "RLIMIT_CORE"),
-    (libc::RLIMIT_CPU, "RLIMIT_CPU"),
-    (libc::RLIMIT_FSIZE, "RLIMIT_FSIZE"),
-    (libc::RLIMIT_NOFILE, "RLIMIT_NOFILE"),
-    (libc::RLIMIT_NPROC, "RLIMIT_NPROC"),
-    (libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"),
-    (libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"),
-    (libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"),
-    (libc::RLIMIT_DATA, "RLIMIT_DATA"),
+const RESOURCES: [(Resource, &str); 9] = [
+    (Resource::Core, "RLIMIT_CORE"),
+    (Resource::Cpu, "RLIMIT_CPU"),
+    (Resource::Fsize, "RLIMIT_FSIZE"),
+    (Resource::Nofile, "RLIMIT_NOFILE"),
+    (Resource::Nproc, "RLIMIT_NPROC"),
+    (Resource::Memlock, "RLIMIT_MEMLOCK"),
+    (Resource::Msgqueue, "RLIMIT_MSGQUEUE"),
+    (Resource::Sigpending, "RLIMIT_SIGPENDING"),
+    (Resource::Data, "RLIMIT_DATA"),
 ];
 
 /// Who the first process is in the runtime's cage, and who is who on the runtime's side.
@@ -99,7 +101,7 @@ pub(super) fn config(kind: Kind, order: &Order, root: &Path, who: &Who) -> Value
 
 fn rlimits(order: &Order) -> Vec<Value> {
     let named = order.rlimits.iter().filter_map(|(resource, limit)| {
-        let (_, name) = RESOURCES.iter().find(|(number, _)| u64::from(*number) == *resource)?;
+        let (_, name) = RESOURCES.iter().find(|(of, _)| limit_number(*of) == *resource)?;
         Some(json!({ "type": name, "hard": limit, "soft": limit }))
     });
     named.collect()

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::geteuid;
+use rustix::process::{Resource, geteuid};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
@@ -213,7 +213,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
             cpu_max_millicores: None,
             processes_max: MONITOR_PROCESSES,
         },
-        rlimits: vec![(u64::from(libc::RLIMIT_CORE), 0)],
+        rlimits: vec![(order::limit_number(Resource::Core), 0)],
         clocks: cage.clocks.later(begun, AFTER),
         network: Network::None,
         kept: parts.descriptors().map_err(|error| setup("opening the machine's files", error.to_string()))?,

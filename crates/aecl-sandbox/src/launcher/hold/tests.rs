@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::pipe::PipeFlags;
+use rustix::process::Resource;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::*;
@@ -40,7 +41,7 @@ fn shell(script: &str) -> HeldProgram {
             cpu_max_millicores: None,
             processes_max: 64,
         },
-        rlimits: vec![(u64::from(libc::RLIMIT_CORE), 0)],
+        rlimits: vec![(crate::launcher::order::limit_number(Resource::Core), 0)],
         clocks: clocks(Duration::from_secs(30)),
         network: Network::None,
         kept: vec![],
