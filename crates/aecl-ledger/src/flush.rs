@@ -10,6 +10,7 @@ use crate::signer::Signer;
 use crate::store::{Batch, Store};
 use aecl_proof::{Checkpoint, Frontier};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// Owns the store for writing; nobody else writes.
 pub(crate) struct Flusher {
@@ -20,6 +21,8 @@ pub(crate) struct Flusher {
     pub(crate) queue: Arc<RwLock<Queue>>,
     pub(crate) in_flight: Arc<RwLock<InFlight>>,
     pub(crate) known: Arc<Known>,
+    /// How many entries are durable, for whoever follows them.
+    pub(crate) durable: watch::Sender<u64>,
 }
 
 impl Flusher {
@@ -43,6 +46,8 @@ impl Flusher {
                     self.queue.write().unwrap_or_else(PoisonError::into_inner).follow(news);
                 }
                 answers.into_iter().for_each(|done| done.answer(&receipts));
+                // Who follows finds in the queue what the entries speak of, and keeps nobody who was answered.
+                self.durable.send_replace(self.frontier.size());
                 true
             }
             Err(error) => {

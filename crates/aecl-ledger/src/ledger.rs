@@ -35,7 +35,7 @@ use std::cell::RefCell;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Most commands that may wait for the writer.
 const QUEUE_MAX: usize = 8192;
@@ -52,6 +52,7 @@ pub struct Ledger {
     verifier: VerifierKey,
     opened_after: Timestamp,
     stopped: Arc<OnceLock<String>>,
+    durable: watch::Receiver<u64>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -92,6 +93,7 @@ impl Ledger {
         let writer = Writer::open(store, signer, salts)?;
         let (readers, known) = (Readers::of(writer.reader()?)?, writer.known());
         let (opened_after, open, in_flight) = (writer.last_at(), writer.queue(), writer.in_flight());
+        let durable = writer.durable();
         let (commands, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();
@@ -118,6 +120,7 @@ impl Ledger {
             verifier,
             opened_after,
             stopped,
+            durable,
             writer,
         })
     }
@@ -485,6 +488,11 @@ impl Ledger {
             Facts::gather(&action, &bundle, people.as_deref(), now, &mut cache::View(store))
         };
         self.readers.read(Reach::LookUp, gather).await
+    }
+
+    /// How many entries are durable, now and from here on: for whoever wants to hear that there are more.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.durable.clone()
     }
 
     /// Looks at the requests that are open, in short. It reads nothing from the store, and writes wait meanwhile.

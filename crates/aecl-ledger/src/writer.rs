@@ -18,6 +18,7 @@ use aecl_proof::{Checkpoint, Frontier};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Most commands in one batch.
 const BATCH_MAX: usize = 256;
@@ -72,8 +73,9 @@ impl Writer {
         let queue = Arc::new(RwLock::new(Queue::load(&mut *store)?));
         let in_flight = Arc::new(RwLock::new(InFlight::load(&mut *store)?));
         let batch = OpenBatch::new(store.reader()?, origin.clone(), head.size, last_at, salts);
-        let known = Arc::default();
-        Ok(Self { batch, flusher: Flusher { store, frontier, signer, origin, queue, in_flight, known } })
+        let (known, durable) = (Arc::default(), watch::Sender::new(head.size));
+        let flusher = Flusher { store, frontier, signer, origin, queue, in_flight, known, durable };
+        Ok(Self { batch, flusher })
     }
 
     /// When the last entry was recorded.
@@ -89,6 +91,11 @@ impl Writer {
     /// The requests that are open, as they will be kept.
     pub(crate) fn queue(&self) -> Arc<RwLock<Queue>> {
         self.flusher.queue.clone()
+    }
+
+    /// How many entries are durable, as it will be told.
+    pub(crate) fn durable(&self) -> watch::Receiver<u64> {
+        self.flusher.durable.subscribe()
     }
 
     /// What is underway, as it will be kept.
