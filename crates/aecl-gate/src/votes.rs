@@ -8,7 +8,7 @@ use aecl_kernel::base::id::PersonId;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::approval::people::{Member, lapsed};
-use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, People};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, People, Vote};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -62,6 +62,15 @@ impl Gate {
         Ok(self.tally(ask, &run.principal))
     }
 
+    /// Whether nobody's yes can let this happen: of those who are here now, fewer may answer than must agree.
+    pub fn is_unanswerable(&self, ask: &ApprovalRequest, principal: &Principal) -> bool {
+        let (people, config) = (self.people(), self.config());
+        let everybody = config.people.iter().filter(|p| ask.may_answer(&p.id, &p.groups)).map(vote);
+        let all = ApprovalRequest { votes: everybody.collect(), ..ask.clone() };
+        let voters = people.voters(&all.votes, principal);
+        all.is_open(self.now()) && !all.need.met_by(&all.counting(Some(&voters), &all.excluded))
+    }
+
     /// A request that is approved on record and open again, since a yes does not count any more, as what it is.
     pub(crate) async fn as_it_stands(&self, mut ask: ApprovalRequest) -> Result<ApprovalRequest, GateError> {
         if ask.state == ApprovalState::Approved && self.tally_of(&ask).await?.state == ApprovalState::Pending
@@ -69,6 +78,20 @@ impl Gate {
             ask.state = ApprovalState::Pending;
         }
         Ok(ask)
+    }
+}
+
+/// The yes that this person could give.
+fn vote(person: &Person) -> Vote {
+    let (person, groups) = (person.id.clone(), person.groups.clone());
+    Vote {
+        person,
+        groups,
+        yes: true,
+        at: Timestamp(0),
+        reason: String::new(),
+        endorse: false,
+        confirmed: true,
     }
 }
 

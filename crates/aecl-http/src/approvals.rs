@@ -9,9 +9,9 @@ use super::wire::{
     AnswerWith, Approval, ApprovalDetail, ChangedServer, Decision, FileChanges, Queue, Queued, Unproven,
 };
 use super::{plans, view};
-use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
-use aecl_gate::queue::{QueueFilter, QueueOrder};
+use aecl_gate::queue::{QueueFilter, QueueOrder, Queued as GateQueued};
+use aecl_gate::{Gate, Identity};
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, ApprovalId, RunId};
@@ -19,7 +19,7 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::ActionState;
-use aecl_ledger::LedgerError;
+use aecl_ledger::{LedgerError, Waiting};
 use aecl_mcp::catalogue;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -38,6 +38,8 @@ pub struct Filter {
     state: Option<String>,
     /// `ending` (what ends first stands first, as if absent) or `newest`.
     order: Option<String>,
+    /// Only what asks the caller and has no answer of theirs (`true`), or only the rest (`false`).
+    mine: Option<bool>,
     /// Only of this agent.
     agent: Option<String>,
     /// Only of this run.
@@ -49,9 +51,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The page after this place.
-    pub fn after(after: Option<String>) -> Self {
-        Self { after, ..Self::default() }
+    /// What asks the reader, or the rest: the page after this place.
+    pub fn of(mine: bool, after: Option<String>) -> Self {
+        Self { mine: Some(mine), after, ..Self::default() }
+    }
+
+    /// So many at most.
+    pub fn at_most(self, limit: usize) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     fn wanted(self) -> Result<QueueFilter, Problem> {
@@ -97,11 +104,19 @@ pub async fn queue(
 
 /// A page of what is open and this reader may see.
 pub async fn open(app: &App, reader: &Identity, filter: Filter) -> Result<Queue, Problem> {
-    let is_first = filter.after.is_none();
-    let sees = |w: &aecl_ledger::Waiting| app.gate.sees_request(reader, &w.ask, &w.summary.principal);
+    let (is_first, mine) = (filter.after.is_none(), filter.mine);
+    let asks = |w: &Waiting| may_answer(&app.gate, reader, &w.ask, &w.summary.principal);
+    let sees = |w: &Waiting| {
+        app.gate.sees_request(reader, &w.ask, &w.summary.principal) && mine.is_none_or(|mine| mine == asks(w))
+    };
     let page = app.gate.queue(&filter.wanted()?, sees)?;
     let url = app.gate.config().url();
-    let approvals = page.requests.iter().map(|queued| Queued::of(queued, &url)).collect();
+    let is_unanswerable = |w: &Waiting| app.gate.is_unanswerable(&w.ask, &w.summary.principal);
+    let queued = |queued: &GateQueued| {
+        let may_answer = mine.unwrap_or_else(|| asks(&queued.waiting));
+        Queued { may_answer, unanswerable: is_unanswerable(&queued.waiting), ..Queued::of(queued, &url) }
+    };
+    let approvals = page.requests.iter().map(queued).collect();
     let changed_servers = if is_first { changed_servers(app, reader).await } else { Vec::new() };
     Ok(Queue { approvals, total: page.total, next: page.next, changed_servers })
 }
@@ -226,20 +241,24 @@ fn is_over(state: ActionState) -> bool {
     }
 }
 
+/// Whether an answer of this reader is asked for, and would be taken.
+fn may_answer(gate: &Gate, reader: &Identity, ask: &ApprovalRequest, principal: &Principal) -> bool {
+    let Identity::Person { id, groups } = reader else { return false };
+    // Most of the queue asks others, which is seen at a glance.
+    if reader.is_auditor() || !ask.may_answer(id, groups) {
+        return false;
+    }
+    let tally = gate.tally(ask, principal);
+    let has_answered = ask.votes.iter().any(|vote| vote.person == *id);
+    tally.state == ApprovalState::Pending && (tally.anew.contains(id) || !has_answered)
+}
+
 /// Everything about a request, for this reader.
 fn full(app: &App, request: Request, reader: &Identity) -> ApprovalDetail {
     let url = app.gate.config().url();
     let summary = summary::summarize(&app.gate, &request);
-    let may_answer = match reader {
-        Identity::Person { id, groups } => {
-            request.tally.state == ApprovalState::Pending
-                && request.ask.may_answer(id, groups)
-                && (request.tally.anew.contains(id) || request.ask.votes.iter().all(|v| v.person != *id))
-                && !reader.is_auditor()
-        }
-        Identity::Orchestrator { .. } | Identity::Local => false,
-    };
     let principal = &request.ruled.principal;
+    let may_answer = may_answer(&app.gate, reader, &request.ask, principal);
     let (goal, plan) = request.goal.map_or((None, None), |g| (Some(g.text), g.plan));
     ApprovalDetail {
         approval: Approval::of(&request.ask, &request.tally, &url),

@@ -3,7 +3,7 @@
 
 mod limits;
 
-use super::{for_agents, for_people, for_workers, ledger, operations};
+use super::{for_agents, for_people, for_watchers, for_workers, ledger, operations};
 use serde_json::{Map, Value, json};
 use utoipa::Path as _;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -23,7 +23,7 @@ fn generated() -> Value {
         .components(Some(components))
         .security(Some([SecurityRequirement::new::<_, _, String>("bearer", [])]))
         .build();
-    for part in [for_agents(), for_people(), for_workers(), operations()] {
+    for part in [for_agents(), for_people(), for_watchers(), for_workers(), operations()] {
         api.merge(part.into_openapi());
     }
     // Its path has slashes, which the router spells otherwise than OpenAPI.

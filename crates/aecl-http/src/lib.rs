@@ -13,6 +13,7 @@ mod guard;
 pub mod host;
 pub mod ledger;
 mod litellm;
+mod live;
 mod offered;
 pub mod ops;
 mod plans;
@@ -65,13 +66,16 @@ pub struct App {
     pub(crate) logins: web::Logins,
     /// Bytes of request bodies that are underway.
     pub(crate) bodies: Shares,
+    /// Who is told of changes.
+    pub(crate) live: live::Live,
 }
 
 impl App {
     fn of(gate: Gate, options: &Options) -> Self {
         let limits = gate.config().limits.clone();
         let bodies = Shares::of(limits.bodies_bytes_max, limits.request_bytes_max);
-        Self { gate, options: options.clone(), logins: web::Logins::default(), bodies }
+        let (logins, live) = (web::Logins::default(), live::Live::default());
+        Self { gate, options: options.clone(), logins, bodies, live }
     }
 
     /// How long somebody waits who asked for so many seconds.
@@ -103,10 +107,13 @@ pub fn router(gate: Gate, options: &Options) -> Router {
     // Theirs, too: what they report ends what agents wait for.
     let workers = workers.layer(seats()).layer(from_fn_with_state(Shares::of(requests_max, 2), guard::share));
     let people = people.merge(web::router(&app)).layer(from_fn(guard::deadline)).layer(seats());
+    // They live long, so they have limits of their own, too.
+    let (streams, _) = for_watchers().split_for_parts();
     Router::new()
         .merge(agents)
         .merge(workers)
         .merge(people)
+        .merge(streams.merge(web::streams(&app)))
         .merge(operations.route("/openapi.json", get(ops::openapi)))
         .fallback(guard::nothing)
         .method_not_allowed_fallback(guard::wrong_method)
@@ -160,6 +167,11 @@ fn for_people() -> OpenApiRouter<App> {
         .routes(routes!(ledger::of_run))
         .routes(routes!(ledger::of_action))
         .route("/v1/ledger/tile/{*path}", get(ledger::tile))
+}
+
+/// What people are told of as it happens.
+fn for_watchers() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(live::events))
 }
 
 /// What workers use.

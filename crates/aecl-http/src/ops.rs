@@ -230,6 +230,7 @@ fn exposition(app: &App) -> String {
     let open = app.gate.ledger().queue(|queue| queue.by_end(None).count());
     let gauges = [
         ("aecl_approvals_open", "Requests for approval that are open.", open as u64),
+        ("aecl_event_streams", "Streams of events that are open.", app.live.streams() as u64),
         ("aecl_actions_underway", "Attempts that are not concluded.", app.gate.underway() as u64),
         (
             "aecl_ledger_stopped",

@@ -1,13 +1,16 @@
 //! The pages, rendered here: they work without scripts, load nothing from elsewhere, and show what strangers
-//! wrote as text that does nothing. A `GET` never decides anything.
+//! wrote as text that does nothing. A `GET` never decides anything. One small script keeps them as it is now.
 
+mod assets;
 mod card;
 mod host;
 mod html;
+mod live;
 mod login;
 mod page;
 mod pages;
 mod plan;
+mod shown;
 mod strangers;
 
 use crate::App;
@@ -15,14 +18,14 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{Redirect, Response};
 use axum::routing::get;
 
 pub use login::{Logins, visitor};
 
-/// Only our own style sheet, forms only to ourselves, in nobody's frame.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Only a style sheet and a script of ours, which may make markup in one place; forms only to ourselves, in nobody's frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types aecl";
 
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
@@ -42,9 +45,15 @@ pub fn router(app: &App) -> Router<App> {
         .route("/approvals/{approval}", get(pages::approval).post(pages::answer))
         .route("/login", get(login::page).post(login::enter))
         .route("/logout", axum::routing::post(login::leave))
-        .route("/assets/aecl.css", get(style))
+        .route("/assets/{digest}/{name}", get(assets::asset))
         .layer(from_fn_with_state(app.clone(), host::own))
         .layer(from_fn(headers))
+}
+
+/// What the pages are told of as it happens.
+pub fn streams(app: &App) -> Router<App> {
+    let own = from_fn_with_state(app.clone(), host::own);
+    Router::new().route("/events", get(live::events)).layer(own).layer(from_fn(headers))
 }
 
 async fn headers(request: Request, next: Next) -> Response {
@@ -54,9 +63,4 @@ async fn headers(request: Request, next: Next) -> Response {
     }
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
-}
-
-async fn style() -> Response {
-    let head = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")];
-    (head, include_str!("web/aecl.css")).into_response()
 }

@@ -93,7 +93,11 @@ async fn one_click_decides_and_a_get_never_does() {
         assert_eq!(page.text.contains("Nothing is decided yet"), !linked.is_empty());
         assert_eq!(page.headers["cache-control"], "no-store");
         let policy = page.headers["content-security-policy"].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; style-src 'self'; form-action 'self'"), "{policy}");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
+        for kept in ["form-action 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"] {
+            assert!(policy.contains(kept), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
     }
     assert_eq!(s.gate.approvals(1).await.unwrap()[0].votes.len(), 0, "looking is not deciding");
     let page = s.send("GET", &path, &with, b"").await.text;
@@ -184,7 +188,7 @@ async fn logging_out_and_losing_the_key_end_a_login() {
     let cookie = cookie_of(&s, &s.keys.olga).await;
     let with = [("cookie", cookie.as_str())];
     let page = s.send("GET", "/approvals", &with, b"").await;
-    assert!(page.text.contains("Nothing waits."));
+    assert!(page.text.contains("Nothing waits for you"));
     let csrf = field(&page.text, "csrf");
     assert_eq!(form(&s, "/logout", &with, "csrf=x").await.status, 403);
     assert_eq!(form(&s, "/logout", &with, &format!("csrf={csrf}")).await.status, 303);
@@ -213,8 +217,10 @@ async fn what_strangers_wrote_does_nothing_on_the_page() {
     let id = pending["approval"]["id"].as_str().unwrap();
     let cookie = cookie_of(&s, &s.keys.finn).await;
     let page = s.send("GET", &format!("/approvals/{id}"), &[("cookie", &cookie)], b"").await.text;
+    let (head, main) = page.split_once("<main").unwrap();
+    assert_eq!(head.matches("<script").count(), 1, "ours");
     for inert in ["<script", "<img", "<b>", "\u{202e}", "\u{200b}", "<h1>Approved"] {
-        assert!(!page.contains(inert), "{inert}");
+        assert!(!main.contains(inert) && (inert == "<script" || !head.contains(inert)), "{inert}");
     }
     assert!(page.contains("&lt;script&gt;document.title=&#39;owned&#39;&lt;/script&gt;"));
     assert!(page.contains("<span class=\"hidden\">U+202E</span>live"));
@@ -255,7 +261,8 @@ async fn what_a_server_says_of_its_tool_stands_in_a_box_under_its_name() {
         let page = s.send("GET", &path, &[("cookie", &cookie)], b"").await.text;
         let parts: Vec<&str> = page.split("Checked by AECL").collect();
         assert_eq!(parts.len(), 2, "it stands there once: {page}");
-        let before = "<section class=\"untrusted says\"><p class=\"quiet\">The server <code>shelf</code> says of it, \
+        let before = "<section class=\"untrusted says\" tabindex=\"0\" role=\"group\" \
+                      aria-label=\"What the server says\"><p class=\"quiet\">The server <code>shelf</code> says of it, \
                       and nobody has checked it:</p><pre dir=\"auto\">";
         assert!(parts[0].ends_with(before), "{page}");
         let (said, rest) = parts[1].split_once("</pre>").unwrap();
@@ -383,13 +390,15 @@ async fn what_matters_stands_first_and_nothing_covers_it() {
     let cookie = cookie_of(&s, &s.keys.finn).await;
     let page = s.send("GET", &format!("/approvals/{id}"), &[("cookie", &cookie)], b"").await.text;
     let at = |what: &str| page.find(what).unwrap_or_else(|| panic!("no {what} in {page}"));
-    assert!(at("<h1>payments.transfer: 10 EUR to acc-9</h1>") < at("<ul class=\"because\">"));
-    assert!(at("<ul class=\"because\">") < at("<pre>acc-9</pre>"), "reasons, then the arguments");
+    assert!(at("<h1>payments.transfer: 10 EUR to acc-9</h1>") < at("<dl class=\"tiles\">"));
+    assert!(at("<dl class=\"tiles\">") < at("<div class=\"because\">"), "what and to whom, then why");
+    assert!(at("<div class=\"because\">") < at("<pre>acc-9</pre>"), "reasons, then the arguments");
     assert!(
         at("<pre>acc-9</pre>") < at("<dl class=\"card facts\">") && at("Undo</dt>") < at("class=\"why\"")
     );
-    let reasons = &page[at("<ul class=\"because\">")..at("<h2>Exactly this")];
-    assert!((1..=2).contains(&reasons.matches("<li>").count()), "{reasons}");
+    let reasons = &page[at("<div class=\"because\">")..at("<h2>Exactly this")];
+    assert_eq!(reasons.matches("<strong>").count(), 1, "one stands out: {reasons}");
+    assert!(reasons.matches("<li>").count() <= 1, "{reasons}");
     // The bar is beside the text, not over it, and holds no third control.
     let bar = &page[at("</main>")..];
     assert!(bar.contains("<form method=\"post\"") && !bar.contains("checkbox"), "{bar}");

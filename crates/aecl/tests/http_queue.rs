@@ -76,6 +76,55 @@ async fn pages_of_the_queue_show_everything_once_and_nothing_at_length() {
 }
 
 #[tokio::test]
+async fn what_asks_one_and_what_asks_others_is_all_there_is() {
+    let s = Served::start().await;
+    let (_, token) = s.run("payer").await;
+    let first = id_of(&ask(&s, &token, 1, "acc-1").await);
+    ask(&s, &token, 2, "acc-2").await;
+    let rows = async |key: &str, query: &str| {
+        let page = s.get(key, &format!("/v1/approvals{query}")).await.json();
+        let rows = page["approvals"].as_array().unwrap().iter().map(|row| row["may_answer"] == true);
+        (page["total"].as_u64().unwrap(), rows.collect::<Vec<_>>())
+    };
+    assert_eq!(rows(&s.keys.finn, "?mine=true").await, (2, vec![true, true]));
+    assert_eq!(rows(&s.keys.finn, "?mine=false").await, (0, vec![]));
+    // Who sees all of them and is asked nothing.
+    assert_eq!(rows(&s.keys.olga, "?mine=true").await, (0, vec![]));
+    assert_eq!(rows(&s.keys.olga, "?mine=false").await, (2, vec![false, false]));
+    s.post(&s.keys.fay, &format!("/v1/approvals/{first}/approve"), &json!({})).await;
+    assert_eq!(rows(&s.keys.finn, "?mine=true").await, (1, vec![true]), "it has its answer");
+    assert_eq!(rows(&s.keys.finn, "?mine=false").await, (1, vec![false]), "and is not used yet");
+    assert_eq!(rows(&s.keys.finn, "").await, (2, vec![false, true]));
+}
+
+#[tokio::test]
+async fn what_nobody_can_let_happen_is_said() {
+    let policy = |world: &std::path::Path| {
+        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+        let mut agents = agents();
+        agents[0]["approvers"] = json!(["board"]);
+        let rule = json!({"requires": "human_approval", "approvers": ["finance"], "count": 3});
+        agents[0]["context_rules"]["notes.write"] = rule;
+        vec![source("actions/all.json", actions(world)), source("agents/all.json", agents)]
+    };
+    let s = Served::of(json!({}), policy).await;
+    let (_, token) = s.run("payer").await;
+    ask(&s, &token, 1, "acc-1").await;
+    let body = json!({"action": "notes.write", "arguments": {"text": "x"}});
+    let reply = s.post(&token, "/v1/actions", &body).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    let page = s.get(&s.keys.olga, "/v1/approvals").await.json();
+    let said: Vec<bool> =
+        page["approvals"].as_array().unwrap().iter().map(|row| row["unanswerable"] == true).collect();
+    assert_eq!(said, [true, true], "nobody is of the board, and finance are two: {page}");
+    let s = Served::start().await;
+    let (_, token) = s.run("payer").await;
+    ask(&s, &token, 1, "acc-1").await;
+    let page = s.get(&s.keys.olga, "/v1/approvals").await.json();
+    assert_eq!(page["approvals"][0].get("unanswerable"), None, "{page}");
+}
+
+#[tokio::test]
 async fn a_number_means_one_request_now_and_ever() {
     let s = Served::start().await;
     let (_, token) = s.run("payer").await;

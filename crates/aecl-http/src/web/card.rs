@@ -7,9 +7,10 @@ use super::page::Visitor;
 use super::plan;
 use super::strangers::{beyond_ascii, readable, server_says};
 use crate::wire::summary::span;
-use crate::wire::{ApprovalDetail, Requirement, Step};
+use crate::wire::{ApprovalDetail, Queue, Requirement, Step};
 use aecl_gate::approvals::EXCERPT_MAX;
 use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::approval::summary::grouped;
 use serde_json::Value;
 
 /// Draft of an answer: what somebody has typed so far, and what there is to say about it.
@@ -24,22 +25,28 @@ pub struct Draft {
 }
 
 /// The card, and the bar to answer with if this person may.
-pub fn card(full: &ApprovalDetail, visitor: &Visitor, now: Timestamp, draft: &Draft) -> (Html, Html) {
-    let said = Html::new().when(!draft.said.is_empty(), |h| {
-        h.raw("<p class=\"note\" role=\"alert\">").prose(&draft.said).raw("</p>")
+pub fn card(
+    full: &ApprovalDetail,
+    visitor: &Visitor,
+    now: Timestamp,
+    draft: &Draft,
+    waiting: Option<&Queue>,
+) -> (Html, Html) {
+    let said = crumbs(full, now, waiting).when(!draft.said.is_empty(), |h| {
+        h.raw("<p class=\"note\" role=\"alert\" tabindex=\"-1\">").prose(&draft.said).raw("</p>")
     });
     let shown = if full.approval.about == "plan" { of_plan(full, now) } else { of_action(full, now, draft) };
     match full.approval.state {
         // What there is to do stands at the foot of the screen, beside what it is about and never over it.
         "pending" if full.may_answer => (said.html(&shown), form(full, visitor, draft)),
         // What has come of it stands above.
-        _ => (said.html(&outcome(full, visitor)).html(&shown), Html::new()),
+        _ => (said.html(&outcome(full, visitor, waiting)).html(&shown), Html::new()),
     }
 }
 
 fn of_plan(full: &ApprovalDetail, now: Timestamp) -> Html {
     Html::new()
-        .html(&what(full, now))
+        .html(&what(full))
         .html(&facts(full))
         .html(&goal(full))
         .html(&plan::steps(&full.plan_steps))
@@ -52,7 +59,7 @@ fn of_plan(full: &ApprovalDetail, now: Timestamp) -> Html {
 
 fn of_action(full: &ApprovalDetail, now: Timestamp, draft: &Draft) -> Html {
     Html::new()
-        .html(&what(full, now))
+        .html(&what(full))
         .html(&files(full))
         .html(&arguments(full))
         .html(&facts(full))
@@ -64,6 +71,11 @@ fn of_action(full: &ApprovalDetail, now: Timestamp, draft: &Draft) -> Html {
         .html(&people(full, now))
 }
 
+/// What ends sooner than this stands out, in seconds.
+const SOON_S: u64 = 600;
+/// Longest value of a tile, in characters.
+const TILE_MAX: usize = 60;
+
 /// A moment without its milliseconds.
 pub fn moment(text: &str) -> String {
     let plain = text.split('.').next().unwrap_or(text).replace('T', " ");
@@ -74,36 +86,137 @@ fn row(html: Html, name: &'static str, value: &str) -> Html {
     html.raw("<dt>").raw(name).raw("</dt><dd>").text(value).raw("</dd>")
 }
 
-/// Enough for ten seconds: what will happen, for whom, whether it can be undone, and the two reasons that say most.
-fn what(full: &ApprovalDetail, now: Timestamp) -> Html {
-    let summary = &full.summary;
-    let left = Timestamp::parse(&full.approval.expires_at).map_or(0, |t| t.since_ms(now) / 1000);
-    let pending = full.approval.state == "pending";
+/// The way back, how many wait there, and how long this one lasts.
+fn crumbs(full: &ApprovalDetail, now: Timestamp, waiting: Option<&Queue>) -> Html {
+    let ask = &full.approval;
+    let waiting = waiting.map(|queue| queue.total).filter(|total| *total > 0);
     Html::new()
-        .raw("<p class=\"state\"><span class=\"badge\">")
-        .raw(full.approval.state)
-        .raw("</span>")
-        .when(pending, |h| h.raw(" <span class=\"quiet\">").text(&span(left)).raw(" left</span>"))
-        .raw("</p><h1>")
+        .raw("<p class=\"crumbs\"><a href=\"/approvals\">Inbox</a>")
+        .when(waiting.is_some(), |h| {
+            h.raw(" (").text(&grouped(&waiting.unwrap_or_default().to_string())).raw(")")
+        })
+        .raw(" · ")
+        .when(ask.state != "pending", |h| h.raw("<span class=\"badge\">").raw(ask.state).raw("</span>"))
+        .when(ask.state == "pending", |h| {
+            h.html(&time_left(&ask.expires_at, now)).raw(match ask.about {
+                "plan" => ", then each step asks by itself",
+                _ => ", then it is rejected",
+            })
+        })
+        .raw("</p>")
+}
+
+/// How long something lasts that ends then. A script counts it down.
+pub fn time_left(ends: &str, now: Timestamp) -> Html {
+    let left = Timestamp::parse(ends).map_or(0, |t| t.since_ms(now) / 1000);
+    Html::new()
+        .raw(if left < SOON_S { "<time class=\"soon\" datetime=\"" } else { "<time datetime=\"" })
+        .attribute(ends)
+        .raw("\" title=\"")
+        .attribute(&moment(ends))
+        .raw("\" data-left=\"")
+        .attribute(&left.to_string())
+        .raw("\">")
+        .text(&span(left))
+        .raw(" left</time>")
+}
+
+/// Enough for ten seconds: what will happen, for whom, whether it can be undone, who decides, and the two reasons that
+/// say most.
+fn what(full: &ApprovalDetail) -> Html {
+    let summary = &full.summary;
+    let (first, others) = summary.reasons.split_first().map_or(("", &[][..]), |(f, o)| (f.as_str(), o));
+    Html::new()
+        .raw("<h1>")
         .text(&summary.title)
         .raw("</h1><p class=\"lead\">")
         .text(&full.agent)
         .when(full.user.is_some(), |h| h.raw(" for ").text(full.user.as_deref().unwrap_or_default()))
         .raw(" · ")
         .text(&full.environment)
-        .raw(" · ")
-        .when(!summary.undoable, |h| h.raw("<strong class=\"bad\">"))
-        .prose(&summary.undo)
-        .when(!summary.undoable, |h| h.raw("</strong>"))
-        .raw("</p><ul class=\"because\">")
-        .each(&summary.reasons, |h, reason| h.raw("<li>").prose(reason).raw("</li>"))
-        .raw("</ul>")
+        .when(full.approval.state == "pending" && full.action_state == "waiting", |h| {
+            h.raw(" · nothing has happened yet")
+        })
+        .raw("</p>")
+        .html(&tiles(full))
+        .when(!first.is_empty(), |h| {
+            h.raw("<div class=\"because\"><p><strong>").prose(first).raw("</strong></p>").when(
+                !others.is_empty(),
+                |h| {
+                    h.raw("<ul>")
+                        .each(others, |h, reason| h.raw("<li>").prose(reason).raw("</li>"))
+                        .raw("</ul>")
+                },
+            )
+            .raw("</div>")
+        })
         .when(summary.stale, |h| {
             h.raw(match full.approval.about {
                 "plan" => "<p class=\"note\">The policy has changed since people were asked. Every call is judged by the policy of then.</p>",
                 _ => "<p class=\"note\">The definition of this action has changed since it was proposed. It is judged again before anything happens.</p>",
             })
         })
+}
+
+/// What is compared at a glance. It is whole below.
+fn tiles(full: &ApprovalDetail) -> Html {
+    let summary = &full.summary;
+    let tile = |html: Html, name: &'static str, value: &Html| {
+        html.raw("<div><dt>").raw(name).raw("</dt><dd>").html(value).raw("</dd></div>")
+    };
+    let mut html = Html::new().raw("<dl class=\"tiles\">");
+    if let Some(amount) = &summary.amount {
+        html = tile(html, "Amount", &Html::new().text(amount));
+    }
+    if let Some(to) = summary.to.first() {
+        let more = summary.to.len() - 1;
+        let to = Html::new().text(&shortened(to, TILE_MAX)).when(more > 0, |h| {
+            h.raw(" <span class=\"quiet\">and ").text(&more.to_string()).raw(" more</span>")
+        });
+        html = tile(html, "To", &to);
+    }
+    let undo = Html::new()
+        .when(!summary.undoable, |h| h.raw("<strong class=\"bad\">"))
+        .prose(&in_short(&summary.undo))
+        .when(!summary.undoable, |h| h.raw("</strong>"));
+    html = tile(html, "Undo", &undo);
+    tile(html, "Who decides", &who_decides(full)).raw("</dl>")
+}
+
+/// How it can be undone, below the word that says so.
+fn in_short(undo: &str) -> String {
+    let short = undo.trim_end_matches('.');
+    let short = short.strip_prefix("Can be undone ").unwrap_or(short);
+    short.strip_prefix("for ").unwrap_or(short).to_owned()
+}
+
+/// Who has to agree, as it concerns this reader.
+fn who_decides(full: &ApprovalDetail) -> Html {
+    let ask = &full.approval;
+    let needed: u32 = ask.need.iter().map(|need| need.count).sum();
+    let agreed: Vec<&str> =
+        ask.votes.iter().filter(|v| v.yes && v.lapsed.is_none()).map(|v| v.person.as_str()).collect();
+    let left = needed.saturating_sub(u32::try_from(agreed.len()).unwrap_or(u32::MAX));
+    let html = match (full.may_answer && ask.state == "pending", left) {
+        (true, 0 | 1) if needed == 1 => Html::new().raw("you alone"),
+        (true, 0 | 1) => Html::new().raw("you, and nobody after you"),
+        (true, more) => Html::new().raw("you, and ").text(&(more - 1).to_string()).raw(" more"),
+        (false, _) => Html::new().text(&groups_of(&ask.need)),
+    };
+    html.when(!agreed.is_empty(), |h| h.raw("; yes: ").text(&agreed.join(", ")))
+}
+
+/// How many of which groups have to agree.
+pub fn groups_of(need: &[Requirement]) -> String {
+    need.iter().map(groups).collect::<Vec<_>>().join(", and ")
+}
+
+/// Text that fits, with a sign that there is more.
+fn shortened(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn facts(full: &ApprovalDetail) -> Html {
@@ -184,7 +297,7 @@ fn unproven(full: &ApprovalDetail, draft: &Draft) -> Html {
     Html::new()
         .raw("<h2>Where these values come from</h2><p class=\"quiet\">Neither the goal nor anybody else who is trusted has named them. What is quoted here may be a stranger's words; what it asks for counts for nothing.</p>")
         .each(&full.unproven, |h, unproven| {
-            h.raw("<section class=\"untrusted\"><h3><code>")
+            h.raw("<section class=\"untrusted\" tabindex=\"0\" role=\"group\" aria-label=\"Untrusted text\"><h3><code>")
                 .text(unproven.at.trim_start_matches('/'))
                 .raw("</code> <span class=\"quiet\">")
                 .text(&unproven.class.replace('_', " "))
@@ -237,7 +350,7 @@ fn files(full: &ApprovalDetail) -> Html {
                     h.raw("<p class=\"bad\"><strong>It acts by itself: ").text(why).raw("</strong></p>")
                 })
                 .each(&file.marks, |h, mark| h.raw("<p class=\"warn\">").prose(mark).raw("</p>"))
-                .raw("<pre class=\"diff\" dir=\"ltr\">")
+                .raw("<pre class=\"diff\" dir=\"ltr\" tabindex=\"0\" role=\"group\" aria-label=\"What changes\">")
                 .each(&file.difference, |h, text| entry(h, text))
                 .raw("</pre></section>")
         })
@@ -263,7 +376,16 @@ fn arguments(full: &ApprovalDetail) -> Html {
         Some(map) if !map.is_empty() => html
             .raw("<dl class=\"card arguments\">")
             .each(short_first(map), |h, (name, value)| {
-                h.raw("<dt>").text(name).raw("</dt><dd><pre>").text(&value).raw("</pre></dd>")
+                h.raw("<dt>")
+                    .text(name)
+                    .raw("</dt><dd><pre")
+                    // A box that has to be scrolled is reached by keys, too.
+                    .when(is_long(&value), |h| {
+                        h.raw(" tabindex=\"0\" role=\"group\" aria-label=\"").attribute(name).raw("\"")
+                    })
+                    .raw(">")
+                    .text(&value)
+                    .raw("</pre></dd>")
             })
             .raw("</dl>"),
         _ => html.raw("<p class=\"card\">It has no arguments.</p>"),
@@ -273,8 +395,13 @@ fn arguments(full: &ApprovalDetail) -> Html {
 /// The arguments as they read, what fits on a few lines before what has to be scrolled.
 fn short_first(map: &serde_json::Map<String, Value>) -> Vec<(&String, String)> {
     let mut told: Vec<_> = map.iter().map(|(name, value)| (name, readable(value))).collect();
-    told.sort_by_key(|(_, text)| text.len() > 400 || text.lines().count() > 5);
+    told.sort_by_key(|(_, text)| is_long(text));
     told
+}
+
+/// Whether it has to be scrolled.
+fn is_long(text: &str) -> bool {
+    text.len() > 400 || text.lines().count() > 5
 }
 
 fn read_from_outside(full: &ApprovalDetail) -> Html {
@@ -290,7 +417,7 @@ fn read_from_outside(full: &ApprovalDetail) -> Html {
     Html::new()
         .raw("<h2>What the agent had read before</h2><p class=\"quiet\">Strangers may have written this, and it may be what made the agent ask. It is shown as plain text; what it asks for counts for nothing.</p>")
         .each(read, |h, (step, output)| {
-            h.raw("<section class=\"untrusted\"><h3>Untrusted text from <code>")
+            h.raw("<section class=\"untrusted\" tabindex=\"0\" role=\"group\" aria-label=\"Untrusted text\"><h3>Untrusted text from <code>")
                 .text(&step.name)
                 .raw("</code></h3>")
                 .html(&output_of(output))
@@ -406,12 +533,17 @@ fn people(full: &ApprovalDetail, now: Timestamp) -> Html {
 }
 
 /// What has come of it, or why this person may not answer.
-fn outcome(full: &ApprovalDetail, visitor: &Visitor) -> Html {
+fn outcome(full: &ApprovalDetail, visitor: &Visitor, waiting: Option<&Queue>) -> Html {
+    let next = next(full, waiting);
     if full.approval.about == "plan" && full.approval.state != "pending" {
-        return after_plan(full, visitor);
+        return after_plan(full, visitor).html(&next);
     }
     if full.approval.state == "pending" {
-        return Html::new().raw("<p class=\"note\">You may not answer this one: it asks for others, it is yours, or you have answered.</p>");
+        return Html::new()
+            .raw("<p class=\"note\" role=\"status\" tabindex=\"-1\">")
+            .html(&still_waits(full, visitor))
+            .raw("</p>")
+            .html(&next);
     }
     let said = match full.approval.state {
         "approved" => "It is approved, and not carried out yet.",
@@ -421,12 +553,59 @@ fn outcome(full: &ApprovalDetail, visitor: &Visitor) -> Html {
         _ => "It was approved, and the approval is used.",
     };
     Html::new()
-        .raw("<p class=\"note\" role=\"status\">")
+        .raw("<p class=\"note\" role=\"status\" tabindex=\"-1\">")
+        .html(&who_said(full, visitor))
         .raw(said)
         .raw(" The action is ")
         .raw(full.action_state)
         .when(!full.action_message.is_empty(), |h| h.raw(": ").prose(&full.action_message))
-        .raw(". <a href=\"/approvals\">Go on</a></p>")
+        .raw(".</p>")
+        .html(&next)
+}
+
+/// Why this reader has nothing to answer while it waits.
+fn still_waits(full: &ApprovalDetail, visitor: &Visitor) -> Html {
+    let ask = &full.approval;
+    let needs = Html::new().text(&groups_of(&ask.need));
+    match ask.votes.iter().find(|vote| vote.person == visitor.person.as_str()) {
+        Some(vote) => Html::new()
+            .raw(if vote.yes { "You said yes. " } else { "You said no. " })
+            .raw("It waits for others: it needs ")
+            .html(&needs)
+            .raw("."),
+        None => Html::new()
+            .raw("You may not answer this one: it is yours, or you are not who is asked. It needs ")
+            .html(&needs)
+            .raw("."),
+    }
+}
+
+/// Who has decided it, if somebody has.
+fn who_said(full: &ApprovalDetail, visitor: &Visitor) -> Html {
+    let Some(vote) = full.approval.votes.last().filter(|_| full.approval.state != "expired") else {
+        return Html::new();
+    };
+    let you = vote.person == visitor.person.as_str();
+    Html::new()
+        .text(if you { "You" } else { &vote.person })
+        .raw(if vote.yes { " said yes" } else { " said no" })
+        .when(!vote.reason.is_empty(), |h| h.raw(": “").text(&vote.reason).raw("”"))
+        .raw(". ")
+}
+
+/// The way on: what else waits for this reader.
+fn next(full: &ApprovalDetail, waiting: Option<&Queue>) -> Html {
+    let next =
+        waiting.and_then(|queue| queue.approvals.first()).filter(|q| q.approval.id != full.approval.id);
+    match next {
+        Some(next) => Html::new()
+            .raw("<p><a class=\"next\" href=\"/approvals/")
+            .attribute(&next.approval.id)
+            .raw("\">Next: ")
+            .text(&next.summary.title)
+            .raw("</a></p>"),
+        None => Html::new().raw("<p>Nothing else waits for you. <a href=\"/approvals\">To the inbox</a></p>"),
+    }
 }
 
 /// The bar: what has to be typed, and the two buttons.
@@ -454,7 +633,9 @@ fn form(full: &ApprovalDetail, visitor: &Visitor, draft: &Draft) -> Html {
         .when(!draft.reason.is_empty(), |h| h.raw(" open"))
         .raw("><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\" value=\"")
         .attribute(&draft.reason)
-        .raw("\"></details><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\" formnovalidate>Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
+        .raw("\"></details><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\" formnovalidate>Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">")
+        .raw(if full.approval.about == "plan" { "Approve the plan" } else { "Approve once" })
+        .raw("</button></div></form>")
 }
 
 /// The beginning of a form that answers: for this login, and for what is shown here.
@@ -480,7 +661,7 @@ fn after_plan(full: &ApprovalDetail, visitor: &Visitor) -> Html {
         _ => "The run has ended, and what people said about its plan with it.",
     };
     Html::new()
-        .raw("<p class=\"note\" role=\"status\">")
+        .raw("<p class=\"note\" role=\"status\" tabindex=\"-1\">")
         .raw(said)
         .raw("</p>")
         .when(full.may_answer, |h| {

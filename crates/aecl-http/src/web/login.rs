@@ -5,9 +5,11 @@ use super::html::Html;
 use super::page::{Visitor, page as whole, refused};
 use crate::App;
 use crate::body;
+use crate::live::StreamReader;
 use crate::problem::Problem;
-use aecl_gate::Identity;
+use aecl_gate::config::Person;
 use aecl_gate::identity::hash_key;
+use aecl_gate::{Gate, Identity};
 use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::time::Timestamp;
@@ -21,7 +23,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use subtle::ConstantTimeEq as _;
+use tokio_util::sync::CancellationToken;
 
 /// The cookie. Over TLS its name makes browsers take it from this host alone.
 const COOKIE: &str = "aecl_login";
@@ -45,6 +49,15 @@ struct Login {
     key: Digest,
     csrf: String,
     expires_at: Timestamp,
+    /// Fires when it ends before that.
+    left: CancellationToken,
+}
+
+impl Login {
+    /// Whose it is, while they are there.
+    fn person(&self, gate: &Gate) -> Option<Person> {
+        gate.config().people.iter().find(|person| person.key == self.key).cloned()
+    }
 }
 
 /// Somebody who is not logged in, and where they wanted to go.
@@ -81,7 +94,7 @@ impl Logins {
             logins.retain(|_, l| l.expires_at > now);
             if logins.len() >= LOGINS_MAX {
                 let oldest = logins.iter().min_by_key(|(_, l)| l.expires_at).map(|(id, _)| *id);
-                oldest.map(|id| logins.remove(&id));
+                end(oldest.and_then(|id| logins.remove(&id)));
             }
             logins.insert(Digest::of(id.as_bytes()), login);
         });
@@ -92,7 +105,13 @@ impl Logins {
     }
 
     fn remove(&self, id: &str) {
-        self.with(|logins| logins.remove(&Digest::of(id.as_bytes())));
+        end(self.with(|logins| logins.remove(&Digest::of(id.as_bytes()))));
+    }
+}
+
+fn end(login: Option<Login>) {
+    if let Some(login) = login {
+        login.left.cancel();
     }
 }
 
@@ -110,8 +129,17 @@ fn cookie<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a str> {
 /// Who is logged in, for the account that their requests go on.
 pub fn visitor(headers: &HeaderMap, app: &App) -> Option<String> {
     let login = app.logins.find(cookie(headers, app)?, app.gate.now())?;
-    let config = app.gate.config();
-    config.people.iter().find(|person| person.key == login.key).map(|person| person.id.to_string())
+    login.person(&app.gate).map(|person| person.id.to_string())
+}
+
+/// Whoever is logged in, as the reader of a stream that ends with the login.
+pub fn reader(headers: &HeaderMap, app: &App) -> Option<StreamReader> {
+    let (gate, now) = (app.gate.clone(), app.gate.now());
+    let login = app.logins.find(cookie(headers, app)?, now)?;
+    let lasts = Duration::from_millis(login.expires_at.since_ms(now));
+    let left = login.left.clone();
+    let who = move || login.person(&gate).map(|Person { id, groups, .. }| Identity::Person { id, groups });
+    Some(StreamReader { now: Box::new(who), left, lasts })
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -119,15 +147,14 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Stranger> {
         let login = cookie(&parts.headers, app).and_then(|id| app.logins.find(id, app.gate.now()));
-        let config = app.gate.config();
-        let person = login.as_ref().and_then(|l| config.people.iter().find(|p| p.key == l.key));
-        match (login, person) {
-            (Some(login), Some(person)) => Ok(Visitor {
-                identity: Identity::Person { id: person.id.clone(), groups: person.groups.clone() },
-                person: person.id.clone(),
+        let found = login.and_then(|login| Some((login.person(&app.gate)?, login)));
+        match found {
+            Some((person, login)) => Ok(Visitor {
+                identity: Identity::Person { id: person.id.clone(), groups: person.groups },
+                person: person.id,
                 csrf: login.csrf,
             }),
-            _ => Err(Stranger {
+            None => Err(Stranger {
                 to: parts.uri.path().to_owned(),
                 looks: matches!(parts.method, Method::GET | Method::HEAD),
             }),
@@ -196,7 +223,7 @@ fn form(to: &str, why: &'static str, status: StatusCode) -> Response {
         .raw("<label for=\"key\">Your key</label><input id=\"key\" name=\"key\" type=\"password\" autocomplete=\"current-password\" spellcheck=\"false\" required autofocus>")
         .raw("<p class=\"quiet\">It begins with <code>aecl_p_</code>. <code>aecl init</code> wrote the first one to <code>keys/operator.key</code>; <code>aecl keys add</code> makes more.</p>")
         .raw("<div class=\"buttons\"><button class=\"yes\">Log in</button></div></form>");
-    (status, whole("Log in", None, &body)).into_response()
+    (status, whole("Log in", None, body)).into_response()
 }
 
 /// Takes the key, gives the cookie.
@@ -224,7 +251,8 @@ pub async fn enter(State(app): State<App>, request: Request) -> Response {
         (Err(problem), _) | (_, Err(problem)) => return refused(None, &problem),
     };
     let now = app.gate.now();
-    app.logins.add(&id, Login { key: hash_key(key), csrf, expires_at: now.plus_s(LOGIN_S) }, now);
+    let (expires_at, left) = (now.plus_s(LOGIN_S), CancellationToken::new());
+    app.logins.add(&id, Login { key: hash_key(key), csrf, expires_at, left }, now);
     let mut response = Redirect::to(&to).into_response();
     set(&mut response, &app, &id, LOGIN_S);
     response

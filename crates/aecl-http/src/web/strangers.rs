@@ -8,7 +8,7 @@ use serde_json::Value;
 pub(super) fn server_says(words: Option<&ServerWords>) -> Html {
     let Some(words) = words else { return Html::new() };
     Html::new()
-        .raw("<section class=\"untrusted says\"><p class=\"quiet\">The server <code>")
+        .raw("<section class=\"untrusted says\" tabindex=\"0\" role=\"group\" aria-label=\"What the server says\"><p class=\"quiet\">The server <code>")
         .text(&words.server.replace('\n', " "))
         .raw("</code> says of it, and nobody has checked it:</p><pre dir=\"auto\">")
         .text(&words.text)

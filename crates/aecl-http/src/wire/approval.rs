@@ -142,6 +142,11 @@ pub struct Queued {
     pub environment: String,
     /// Whether a yes has to be typed.
     pub typed: bool,
+    /// Whether you may answer.
+    pub may_answer: bool,
+    /// Fewer people are there who may answer than must agree: as it is, nobody's yes lets it happen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unanswerable: bool,
     /// How many that are open ask the same with other values, with this one.
     pub alike: usize,
     /// What will happen, in short.
@@ -175,6 +180,8 @@ impl Queued {
             tenant: principal.tenant.to_string(),
             environment: principal.environment.to_string(),
             typed: waiting.typed,
+            may_answer: false,
+            unanswerable: false,
             alike: queued.alike,
             summary: InShort {
                 title: summary.title.clone(),
