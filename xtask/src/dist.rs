@@ -80,6 +80,7 @@ pub fn run(words: &[String]) -> Result<bool, String> {
         }
     };
     for built in &built {
+        program::try_out(built)?;
         packages::archive(&release, built)?;
         packages::wheel(&release, built)?;
         npm::program(&release, built)?;

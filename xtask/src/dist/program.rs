@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::tools;
 use crate::install;
-use crate::programs::{ask, root, target, watch};
+use crate::programs::{ask, exists, root, target, watch};
 
 /// The oldest C library on which a program that is linked with it runs: what most wheels want, too.
 const GLIBC: &str = "2.17";
@@ -116,6 +116,33 @@ fn cargo_home() -> Result<PathBuf, String> {
     let own = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
     own.or_else(home).ok_or_else(|| "neither `CARGO_HOME` nor `HOME` is set".into())
+}
+
+/// Whether a program does its work, where it runs here or under emulation: a policy is loaded, and its examples are
+/// decided as they say.
+pub fn try_out(built: &Built) -> Result<(), String> {
+    let host = ask(Command::new("rustc").args(["--print", "host-tuple"]))?;
+    let of = |triple: &str| triple.split('-').next().unwrap_or_default().to_owned();
+    let emulator = format!("qemu-{}-static", of(&built.target));
+    let mut command = match of(host.trim()) == of(&built.target) {
+        true => Command::new(&built.file),
+        false if exists(&emulator) => {
+            let mut command = Command::new(&emulator);
+            command.arg(&built.file);
+            command
+        }
+        false => {
+            println!("skip trying the program for `{}`: there is no `{emulator}`", built.target);
+            return Ok(());
+        }
+    };
+    let home = target()?.join("packages-tried");
+    install::clear(&home)?;
+    let tried = ask(command.arg("--dir").arg(&home).args(["init", "--example", "finance"]));
+    install::clear(&home)?;
+    tried.map_err(|why| format!("the program for `{}` does not do its work: {why}", built.target))?;
+    println!("the program for `{}` does its work", built.target);
+    Ok(())
 }
 
 /// A program that is there already. Nobody knows where else it runs, so that its wheel is for machines of this kind alone.
