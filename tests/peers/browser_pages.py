@@ -187,7 +187,7 @@ def every_page(browser, home):
     pages = {
         "login": "/login", "inbox": "/approvals", "others": "/approvals?others=true", "pay": f"/approvals/{pay}",
         "grave": f"/approvals/{wipe}", "long": f"/approvals/{big}", "hostile": f"/approvals/{hostile}",
-        "for-others": f"/approvals/{others}", "done": f"/approvals/{done}", "nothing": "/approvals/apr_none",
+        "for-others": f"/approvals/{others}", "alike": f"/approvals/{hostile}/alike", "done": f"/approvals/{done}", "nothing": "/approvals/apr_none",
     }
     source = AXE.read_text()
     wrong = {name: [] for name in pages}
@@ -312,6 +312,41 @@ def answering(browser, home):
     check("and it is on record", state["state"] == "rejected" and state["votes"][0]["reason"] == "not now", state["votes"])
 
 
+def alike(browser, home):
+    home.open_run()
+    notes = [home.ask("post_note", text=f"Note {n}.") for n in range(3)]
+    row = lambda one: f"tr:has(a[href='/approvals/{one}'])"  # noqa: E731
+    with browser.page("phone") as page:
+        page.locator(f"a[href='/approvals/{notes[0]}/alike']").click()
+        page.locator(row(notes[2])).wait_for()
+        check("alike: no box is ticked ahead", page.locator("main input:checked").count() == 0)
+        page.wait_for_function("() => document.getElementById('live').textContent === 'Live'")
+        page.click("button.yes")
+        said = page.locator("[role=alert]").inner_text()
+        check("alike: nothing ticked is nothing decided", "othing is ticked" in said, said)
+        page.goto(f"{home.url}/approvals/{notes[0]}/alike")
+        page.wait_for_function("() => document.getElementById('live').textContent === 'Live'")
+        for one in notes[:2]:
+            page.locator(f"{row(one)} input").check()
+        page.click("summary:has-text('Add a reason')")
+        page.fill("[name=reason]", "as agreed")
+        late = home.ask("post_note", text="Late.")
+        page.locator(row(late)).wait_for()
+        ticked = [page.locator(f"{row(one)} input").is_checked() for one in (*notes, late)]
+        check("alike: what comes meanwhile is not ticked, and the rest stays", ticked == [True, True, False, False], ticked)
+        check("alike: so does the reason", page.input_value("[name=reason]") == "as agreed")
+        shot(page, "alike-ticked")
+        page.click("button.yes")
+        page.locator("h1:has-text('What came of it')").wait_for()
+        said = page.locator("main").inner_text()
+        check("alike: each has a result", said.count("approved") == 2, said)
+        shot(page, "alike-done")
+    told = [home.call(f"/v1/approvals/{one}", key=home.keys["tom"]) for one in (*notes, late)]
+    states = [one["state"] for one in told]
+    check("alike: what was ticked is approved, and nothing else", states == ["approved"] * 2 + ["pending"] * 2, states)
+    check("alike: the reason is on record", told[0]["votes"][0]["reason"] == "as agreed", told[0]["votes"])
+
+
 def killed(browser, home, serving):
     with browser.page() as page:
         page.wait_for_function("() => document.getElementById('live').textContent === 'Live'")
@@ -344,6 +379,7 @@ def main():
             first_screen(browser, home, {"pay": pay, "grave": wipe, "long": big})
             live(browser, home)
             answering(browser, home)
+            alike(browser, home)
             killed(browser, home, serving)
             check("to its end no page has complained", not browser.complaints, browser.complaints)
             chromium.close()

@@ -35,6 +35,8 @@ pub struct QueueFilter {
     pub agent: Option<AgentId>,
     /// Only of this run.
     pub run: Option<RunId>,
+    /// Only what asks this, with whatever values.
+    pub shape: Option<Digest>,
     /// In which order.
     pub order: QueueOrder,
     /// After this place, as the page before said.
@@ -71,6 +73,7 @@ impl QueueFilter {
         let open = waiting.ask.is_open(now) && self.state.is_none_or(|wanted| state() == wanted);
         open && self.agent.as_ref().is_none_or(|a| *a == waiting.summary.principal.agent)
             && self.run.as_ref().is_none_or(|run| *run == waiting.ask.run)
+            && self.shape.is_none_or(|shape| shape == waiting.summary.shape)
     }
 
     fn place(&self) -> Result<(Option<Place>, Option<u64>), GateError> {

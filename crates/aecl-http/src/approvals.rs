@@ -40,6 +40,8 @@ pub struct Filter {
     order: Option<String>,
     /// Only what asks the caller and has no answer of theirs (`true`), or only the rest (`false`).
     mine: Option<bool>,
+    /// Only what asks the same as this request, with whatever values.
+    alike: Option<String>,
     /// Only of this agent.
     agent: Option<String>,
     /// Only of this run.
@@ -54,6 +56,11 @@ impl Filter {
     /// What asks the reader, or the rest: the page after this place.
     pub fn of(mine: bool, after: Option<String>) -> Self {
         Self { mine: Some(mine), after, ..Self::default() }
+    }
+
+    /// Of those what asks the same as this request.
+    pub fn like(self, approval: &str) -> Self {
+        Self { alike: Some(approval.to_owned()), ..self }
     }
 
     /// So many at most.
@@ -82,6 +89,7 @@ impl Filter {
             order,
             agent: self.agent.as_deref().map(AgentId::new).transpose()?,
             run: self.run.as_deref().map(RunId::new).transpose()?,
+            shape: None,
             after: self.after,
             limit: self.limit,
         })
@@ -109,7 +117,12 @@ pub async fn open(app: &App, reader: &Identity, filter: Filter) -> Result<Queue,
     let sees = |w: &Waiting| {
         app.gate.sees_request(reader, &w.ask, &w.summary.principal) && mine.is_none_or(|mine| mine == asks(w))
     };
-    let page = app.gate.queue(&filter.wanted()?, sees)?;
+    let alike = filter.alike.clone();
+    let mut wanted = filter.wanted()?;
+    if let Some(name) = alike {
+        wanted.shape = Some(shape(app, &named(app, &name, reader).await?, reader).await?);
+    }
+    let page = app.gate.queue(&wanted, sees)?;
     let url = app.gate.config().url();
     let is_unanswerable = |w: &Waiting| app.gate.is_unanswerable(&w.ask, &w.summary.principal);
     let queued = |queued: &GateQueued| {
@@ -119,6 +132,15 @@ pub async fn open(app: &App, reader: &Identity, filter: Filter) -> Result<Queue,
     let approvals = page.requests.iter().map(queued).collect();
     let changed_servers = if is_first { changed_servers(app, reader).await } else { Vec::new() };
     Ok(Queue { approvals, total: page.total, next: page.next, changed_servers })
+}
+
+/// What an open request asks, whatever its values.
+async fn shape(app: &App, id: &ApprovalId, reader: &Identity) -> Result<Digest, Problem> {
+    let ask = app.gate.ask(id).await?;
+    let waiting = app.gate.open_in(&ask.run).into_iter().find(|w| w.ask.approval == *id);
+    let seen = waiting.filter(|w| app.gate.sees_request(reader, &w.ask, &w.summary.principal));
+    let none = || Problem::of(code::APPROVAL_UNKNOWN, format!("no request `{id}` is open"));
+    Ok(seen.ok_or_else(none)?.summary.shape)
 }
 
 /// Servers of which something waits to be accepted, for those who look after all of them. What cannot be read keeps
@@ -173,7 +195,7 @@ pub async fn show(
 
 /// How much of a request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Depth {
+pub(super) enum Depth {
     /// What is asked.
     Question,
     /// And what the run has done and seen.
@@ -185,7 +207,7 @@ pub async fn one(app: &App, approval: &str, reader: &Identity) -> Result<Approva
     read(app, &named(app, approval, reader).await?, reader, Depth::Everything).await
 }
 
-async fn read(
+pub(super) async fn read(
     app: &App,
     id: &ApprovalId,
     reader: &Identity,

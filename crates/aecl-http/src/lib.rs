@@ -2,6 +2,7 @@
 //! is decided and recorded there.
 
 pub mod actions;
+mod alike;
 pub mod approvals;
 pub mod auth;
 pub mod authzen;
@@ -152,6 +153,7 @@ fn for_people() -> OpenApiRouter<App> {
         .routes(routes!(workers::list))
         .routes(routes!(approvals::queue))
         .routes(routes!(approvals::show))
+        .routes(routes!(alike::answers))
         .routes(routes!(approvals::approve))
         .routes(routes!(approvals::reject))
         .routes(routes!(policy::kills, policy::kill))

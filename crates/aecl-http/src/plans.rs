@@ -237,6 +237,7 @@ fn summary(request: &PlanRequest, steps: &[PlanStep]) -> ApprovalSummary {
         amount: None,
         undoable: final_steps.is_empty() && !steps.is_empty(),
         undo,
+        severity: None,
         reasons: because.iter().take(2).cloned().collect(),
         because,
         stale: request.policy_changed,

@@ -1,6 +1,7 @@
 //! The pages, rendered here: they work without scripts, load nothing from elsewhere, and show what strangers
 //! wrote as text that does nothing. A `GET` never decides anything. One small script keeps them as it is now.
 
+mod alike;
 mod assets;
 mod card;
 mod host;
@@ -43,6 +44,7 @@ pub fn router(app: &App) -> Router<App> {
         .route("/", get(|| async { Redirect::to("/approvals") }))
         .route("/approvals", get(pages::queue))
         .route("/approvals/{approval}", get(pages::approval).post(pages::answer))
+        .route("/approvals/{approval}/alike", get(alike::page).post(alike::answer))
         .route("/login", get(login::page).post(login::enter))
         .route("/logout", axum::routing::post(login::leave))
         .route("/assets/{digest}/{name}", get(assets::asset))

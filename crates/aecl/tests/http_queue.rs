@@ -522,3 +522,77 @@ async fn what_expires_says_how_far_it_had_come() {
         assert_eq!(entries.matches(lapse).count(), 1, "{entries}");
     }
 }
+
+/// Notes that wait for one person of finance.
+async fn notes(s: &Served, token: &str, texts: &[&str]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for text in texts {
+        let body = json!({"action": "notes.write", "arguments": {"text": text}});
+        let reply = s.post(token, "/v1/actions", &body).await;
+        assert_eq!(reply.status, 202, "{}", reply.text);
+        ids.push(id_of(&reply.json()));
+    }
+    ids
+}
+
+async fn with_notes() -> Served {
+    let policy = |world: &std::path::Path| {
+        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+        let mut agents = agents();
+        agents[0]["context_rules"]["notes.write"] = json!("requires_human_approval");
+        let mut actions = actions(world);
+        let all = actions.as_array_mut().unwrap();
+        all.iter_mut().find(|a| a["name"] == "payments.transfer").unwrap()["severity"] = json!(3);
+        vec![source("actions/all.json", actions), source("agents/all.json", agents)]
+    };
+    Served::of(json!({}), policy).await
+}
+
+#[tokio::test]
+async fn several_are_answered_at_once_and_each_by_itself() {
+    let s = with_notes().await;
+    let (_, token) = s.run("payer").await;
+    let ids = notes(&s, &token, &["one", "two", "three"]).await;
+    let grave = id_of(&ask(&s, &token, 1, "acc-1").await);
+    let alike = s.get(&s.keys.finn, &format!("/v1/approvals?alike={}", ids[0])).await.json();
+    let found: Vec<&str> =
+        alike["approvals"].as_array().unwrap().iter().map(|a| a["id"].as_str().unwrap()).collect();
+    assert_eq!(found, ids, "not the payment");
+    assert_eq!(s.get(&s.keys.finn, "/v1/approvals?alike=apr_none").await.short(), "404 approval_unknown");
+
+    let view =
+        async |id: &str| s.get(&s.keys.finn, &format!("/v1/approvals/{id}")).await.json()["view"].clone();
+    let one = async |id: &str, yes: bool| json!({"approval": id, "view": view(id).await, "yes": yes});
+    let stale = stale_of(&ids[2]);
+    let nobody = stale_of("apr_none");
+    let body = json!({"answers": [one(&ids[0], true).await, one(&ids[1], false).await, stale, nobody, one(&grave, true).await]});
+    let refused = s.post(&s.keys.orchestrator, "/v1/approvals/answers", &body).await;
+    assert_eq!(refused.short(), "403 forbidden");
+    let told = s.post(&s.keys.finn, "/v1/approvals/answers", &body).await;
+    assert_eq!(told.status, 200, "{}", told.text);
+    let results: Vec<String> = told.json()["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["state"].as_str().or(r["code"].as_str()).unwrap().to_owned())
+        .collect();
+    let expected = ["approved", "rejected", "view_changed", "approval_unknown", "confirmation_wanted"];
+    assert_eq!(results, expected, "what can do grave harm is answered on its own card");
+    let again =
+        s.post(&s.keys.finn, "/v1/approvals/answers", &json!({"answers": [body["answers"][0]]})).await.json();
+    assert!(again["results"][0]["code"].is_string(), "once: {again}");
+
+    for (bad, code) in [
+        (json!({}), "400 request_invalid"),
+        (json!({"answers": [{"approval": ids[2], "yes": true}]}), "400 request_invalid"),
+        (json!({"answers": vec![stale_of(&ids[2]); 51]}), "400 request_invalid"),
+    ] {
+        assert_eq!(s.post(&s.keys.finn, "/v1/approvals/answers", &bad).await.short(), code, "{bad}");
+    }
+    let left = s.get(&s.keys.finn, &format!("/v1/approvals/{}", ids[2])).await.json();
+    assert_eq!(left["state"], "pending", "what was not looked at is not answered");
+}
+
+fn stale_of(id: &str) -> Value {
+    json!({"approval": id, "view": format!("sha256:{}", "0".repeat(64)), "yes": true})
+}

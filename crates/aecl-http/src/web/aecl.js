@@ -32,17 +32,25 @@
     const [bar, next] = [document.getElementById("answer"), fresh.getElementById("answer")];
     const kept = Boolean(bar && next && field(bar, "view")?.value === field(next, "view")?.value);
     const open = new Set([...main.querySelectorAll("details[open] > summary")].map((line) => line.textContent));
-    const ticked = field(bar, "endorse")?.checked;
+    const name = (box) => `${box.name}=${box.value}`;
+    const ticked = new Set([...main.querySelectorAll("input:checked")].map(name));
     const where = main.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     const [top, heading] = [main.scrollTop, main.querySelector("h1")?.textContent];
     main.replaceChildren(...now.childNodes);
     if (!kept) {
+      const [typed, reason] = [field(bar, "reason")?.value, field(next, "reason")];
       bar?.remove();
       if (next) body.append(next);
+      if (typed && reason) {
+        reason.value = typed;
+        reason.closest("details").open = true;
+      }
       body.className = fresh.body.className;
     }
     for (const line of main.querySelectorAll("details > summary")) line.parentElement.open ||= open.has(line.textContent);
-    if (kept && ticked) field(bar, "endorse").checked = true;
+    // What a yes vouches for is ticked for what stood there; a row is ticked for its own view.
+    for (const box of main.querySelectorAll("input[type=checkbox]"))
+      box.checked ||= ticked.has(name(box)) && (kept || box.name !== "endorse");
     main.scrollTop = top;
     [...main.querySelectorAll("a")].find((link) => where && link.getAttribute("href") === where)?.focus();
     body.dataset.at = fresh.body.dataset.at;

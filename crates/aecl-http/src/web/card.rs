@@ -376,20 +376,23 @@ fn arguments(full: &ApprovalDetail) -> Html {
         Some(map) if !map.is_empty() => html
             .raw("<dl class=\"card arguments\">")
             .each(short_first(map), |h, (name, value)| {
-                h.raw("<dt>")
-                    .text(name)
-                    .raw("</dt><dd><pre")
-                    // A box that has to be scrolled is reached by keys, too.
-                    .when(is_long(&value), |h| {
-                        h.raw(" tabindex=\"0\" role=\"group\" aria-label=\"").attribute(name).raw("\"")
-                    })
-                    .raw(">")
-                    .text(&value)
-                    .raw("</pre></dd>")
+                h.raw("<dt>").text(name).raw("</dt><dd>").html(&self::value(name, &value)).raw("</dd>")
             })
             .raw("</dl>"),
         _ => html.raw("<p class=\"card\">It has no arguments.</p>"),
     }
+}
+
+/// A value, whole. A box that has to be scrolled is reached by keys, too.
+pub fn value(name: &str, value: &str) -> Html {
+    Html::new()
+        .raw("<pre")
+        .when(is_long(value), |h| {
+            h.raw(" tabindex=\"0\" role=\"group\" aria-label=\"").attribute(name).raw("\"")
+        })
+        .raw(">")
+        .text(value)
+        .raw("</pre>")
 }
 
 /// The arguments as they read, what fits on a few lines before what has to be scrolled.

@@ -172,7 +172,15 @@ fn row(q: &Queued, now: Timestamp) -> Html {
         .raw("<li>")
         .text(&whose(q))
         .raw("</li>")
-        .when(alike != "0", |h| h.raw("<li>").text(&alike).raw(" more ask the same with other values</li>"))
+        .when(alike != "0", |h| {
+            let together = q.may_answer && !q.typed;
+            h.raw("<li>")
+                .when(together, |h| h.raw("<a href=\"/approvals/").attribute(&q.approval.id).raw("/alike\">"))
+                .text(&alike)
+                .raw(" more ask the same with other values")
+                .when(together, |h| h.raw(": one decision each, on one page</a>"))
+                .raw("</li>")
+        })
         .raw("</ul></li>")
 }
 
@@ -265,7 +273,7 @@ pub async fn answer(
 }
 
 /// The same with a capital.
-fn sentence(text: &str) -> String {
+pub fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

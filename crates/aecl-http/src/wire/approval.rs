@@ -363,3 +363,49 @@ pub struct AnswerWith {
     /// For a yes that has to be typed: the ends of the destinations, in any order.
     pub confirm: Vec<String>,
 }
+
+/// Answers to several requests.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// At most 50.
+    pub answers: Vec<AnswerOf>,
+}
+
+/// A person's answer to one of several requests.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerOf {
+    /// Which request.
+    pub approval: String,
+    /// The `view` of the request that was looked at.
+    pub view: String,
+    /// Yes or no.
+    pub yes: bool,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What came of several answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Results {
+    /// One for each answer, in their order.
+    pub results: Vec<ResultOf>,
+}
+
+/// What came of one of several answers: where the request stands now, or why the answer was not taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ResultOf {
+    /// Which request.
+    pub approval: String,
+    /// Where it stands now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// Why the answer was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}

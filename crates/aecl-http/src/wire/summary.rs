@@ -45,6 +45,9 @@ pub struct ApprovalSummary {
     pub undo: String,
     /// Whether it can be.
     pub undoable: bool,
+    /// How grave its harm can be, from 0 to 3; absent for a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<u8>,
     /// The two reasons that say most, in plain words.
     pub reasons: Vec<String>,
     /// Why we ask: everything, as it is on record.
@@ -81,6 +84,7 @@ pub fn summarize(gate: &Gate, request: &Request) -> ApprovalSummary {
         amount,
         undo,
         undoable,
+        severity: action.typed.as_ref().map(|typed| typed.manifest.severity()),
         reasons: summary::plain_reasons(&ruled.decision, 2),
         because,
         stale: action.typed.as_ref().map(|t| t.digest) != ruled.definition,
