@@ -226,8 +226,8 @@ impl Follower {
 enum Topic {
     /// Requests that this reader may see.
     Inbox,
-    /// One request, and what comes of it.
-    Approval(ApprovalId, ActionId),
+    /// One request in the run of this principal, and what comes of it.
+    Approval(Box<(ApprovalRequest, Principal)>),
 }
 
 impl Topic {
@@ -239,7 +239,7 @@ impl Topic {
                 let ask = app.gate.ask(&id).await?;
                 let run = app.gate.run_now(&ask.run).await?;
                 match app.gate.sees_request(reader, &ask, &run.principal) {
-                    true => Ok(Self::Approval(id, ask.action)),
+                    true => Ok(Self::Approval(Box::new((ask, run.principal)))),
                     false => Err(aecl_ledger::LedgerError::NoApproval(id).into()),
                 }
             }
@@ -256,8 +256,12 @@ impl Topic {
         let request = change.request.as_deref();
         match self {
             Self::Inbox => request.is_some_and(|(ask, of)| gate.sees_request(reader, ask, of)),
-            Self::Approval(id, action) => {
-                change.action == *action || request.is_some_and(|(ask, _)| ask.approval == *id)
+            Self::Approval(one) => {
+                let (own, of) = one.as_ref();
+                let is_it = change.action == own.action
+                    || request.is_some_and(|(ask, _)| ask.approval == own.approval);
+                // Who may see it may change while somebody listens.
+                is_it && gate.sees_request(reader, own, of)
             }
         }
     }
@@ -265,7 +269,7 @@ impl Topic {
     fn event(&self, position: u64) -> sse::Event {
         let (name, data) = match self {
             Self::Inbox => ("inbox", json!({})),
-            Self::Approval(id, _) => ("approval", json!({"approval": id})),
+            Self::Approval(one) => ("approval", json!({"approval": one.0.approval})),
         };
         sse::Event::default().id(position.to_string()).retry(RETRY).event(name).data(data.to_string())
     }

@@ -343,3 +343,54 @@ async fn who_is_removed_from_the_configuration_gets_nothing_done_by_an_earlier_y
     let verified = aecl(&home).args(["log", "verify"]).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
+
+/// Rights are those of now, also of a stream that was opened before.
+#[tokio::test]
+async fn a_stream_tells_nothing_to_whoever_may_not_see_it_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, keys) = common::home(dir.path(), json!({"listen": "127.0.0.1:0"}));
+    let (_server, said) = Server::told(&home, &[]);
+    let url = format!("http://{}", said["listen"].as_str().unwrap());
+    let mut as_olga = common(&home);
+    as_olga.key = Some(keys.olga.clone());
+    let (reached, olga) =
+        (client::connect(&common(&home)).await.unwrap(), client::connect(&as_olga).await.unwrap());
+    let opened = reached.post("/v1/runs", &json!({"agent": "payer", "goal": "x"})).await.unwrap();
+    let body = json!({"action": "payments.transfer", "arguments": {"account": "a", "amount": "1", "currency": "EUR"}});
+    let propose =
+        async || reached.post_as(opened["token"].as_str().unwrap(), "/v1/actions", &body).await.unwrap();
+    let id = propose().await["approval"]["id"].as_str().unwrap().to_owned();
+    let groups = async |of_finn: &[&str]| {
+        let text = std::fs::read_to_string(home.config()).unwrap();
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let people = config["people"].as_array_mut().unwrap();
+        people.iter_mut().find(|person| person["id"] == "finn").unwrap()["groups"] = json!(of_finn);
+        std::fs::write(home.config(), config.to_string()).unwrap();
+        olga.post("/v1/reload", &json!({})).await.unwrap();
+    };
+    let http = reqwest::Client::new();
+    let stream = http.get(format!("{url}/v1/events?topics=inbox,approval:{id}")).bearer_auth(&keys.finn);
+    let mut stream = stream.send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    assert!(stream.chunk().await.unwrap().is_some(), "it listens");
+
+    groups(&["others"]).await;
+    let approved =
+        aecl(&home).args(["approvals", "approve", &id]).env("AECL_KEY", &keys.fay).output().unwrap();
+    assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
+    let note = http.get(format!("{url}/v1/ledger/checkpoint")).bearer_auth(&keys.olga).send().await.unwrap();
+    let note = note.text().await.unwrap();
+    let size: u64 = note.lines().nth(1).unwrap_or_else(|| panic!("{note}")).parse().unwrap();
+
+    groups(&["finance"]).await;
+    assert_eq!(propose().await["state"], "done", "the yes is used");
+    let heard = stream.chunk().await.unwrap().unwrap();
+    let heard = String::from_utf8(heard.to_vec()).unwrap();
+    let first: u64 = heard
+        .lines()
+        .find_map(|line| line.strip_prefix("id: "))
+        .unwrap_or_else(|| panic!("{heard}"))
+        .parse()
+        .unwrap();
+    assert!(first >= size, "what happened meanwhile was told: {heard}, {size}");
+}
