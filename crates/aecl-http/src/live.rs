@@ -12,7 +12,7 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::{Entry, Event};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
@@ -355,7 +355,9 @@ pub async fn follow(
         Some((Ok::<_, Infallible>(event), stream))
     });
     let kept = Sse::new(told).keep_alive(KeepAlive::new().interval(BEAT));
-    Ok(([(header::CACHE_CONTROL, "no-store"), (header::CONTENT_ENCODING, "identity")], kept).into_response())
+    // A proxy in front that collects answers would keep them back.
+    let head = [(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((head, kept).into_response())
 }
 
 /// One stream.

@@ -72,13 +72,15 @@
     try {
       while (again) {
         again = false;
+        const began = performance.now();
         const answer = await fetch(location.pathname + location.search, { cache: "no-store" });
         // Nobody is logged in any more.
         if (answer.redirected) return location.reload();
         if (answer.status >= 500 || answer.status === 429) throw new Error(String(answer.status));
         show(new DOMParser().parseFromString(trusted.createHTML(await answer.text()), "text/html"));
-        // Many changes at once are one look.
-        await new Promise((done) => setTimeout(done, 200));
+        // Many changes at once are one look, and a server that is busy is asked less often.
+        const took = performance.now() - began;
+        await new Promise((done) => setTimeout(done, 200 + 4 * took));
       }
     } catch {
       lost();
