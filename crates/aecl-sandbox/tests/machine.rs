@@ -259,7 +259,7 @@ async fn a_machine_given_up_wherever_its_supervisor_waits_leaves_nothing() {
     let quick = run(shell("echo x"), cage.clone());
     let endless = || run(shell("echo x; sleep 1000"), cage.clone());
     let points = given_up_at_each_point(quick, endless).await;
-    assert!(points > 3, "{points}");
+    assert!(points > 1, "{points}");
 }
 
 /// Here KVM runs no ordinary kernel. Where it does, this is the tier `microvm`; where not, nobody says that it

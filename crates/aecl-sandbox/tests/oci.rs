@@ -342,7 +342,7 @@ async fn runtimes_leave_nothing_behind() {
         let quick = run(shell("echo x"), cage.clone());
         let endless = || run(shell("echo x; sleep 1000"), cage.clone());
         let points = given_up_at_each_point(quick, endless).await;
-        assert!(points > 3, "{}: {points}", cage.backend);
+        assert!(points > 1, "{}: {points}", cage.backend);
     }
     before.assert_is_now().await;
     if let Some(daemon) = &daemon {
