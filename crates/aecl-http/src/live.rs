@@ -36,6 +36,9 @@ const TOPICS_MAX: usize = 8;
 const BEAT: Duration = Duration::from_secs(15);
 /// How soon a reader comes back whose stream has ended.
 const RETRY: Duration = Duration::from_secs(2);
+/// After something was told, what changes within this time is told together: telling hundreds of streams of each entry by
+/// itself would take time from those who decide.
+const TOGETHER: Duration = Duration::from_millis(250);
 /// Entries read at once.
 const CHUNK: usize = 256;
 /// Most changes that a stream may be behind. Beyond that it says that everything may have changed.
@@ -149,6 +152,10 @@ impl Follower {
                 // The streams end, and their readers come back.
                 tracing::warn!(why = problem.detail, "what has changed cannot be read");
                 break;
+            }
+            tokio::select! {
+                () = closing.cancelled() => break,
+                () = tokio::time::sleep(TOGETHER) => {}
             }
         }
         self.live.room().telling = None;
