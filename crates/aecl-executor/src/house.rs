@@ -30,6 +30,11 @@ pub const WORDS_MAX: usize = 1_024;
 /// A value that short is taken apart into all its words, whatever it is for: many tools run what they are given.
 const SHORT_MAX: usize = 512;
 
+/// The most directories from which a call's values are looked up.
+const BASES_MAX: usize = 16;
+/// Longest value that names such a directory, in bytes.
+const NAMED_MAX: usize = 4_096;
+
 /// The most of a value that is shown to people.
 const SHOWN_MAX: usize = 200;
 
@@ -56,6 +61,7 @@ pub struct Places {
 pub fn look(action: &Action, places: &Places) -> Option<Evidence> {
     let typed = action.typed.as_deref();
     let mut look = Look::new(places, typed);
+    look.start_from(action.arguments.value(), 0);
     look.value(action.arguments.value(), &mut String::new(), 0);
     look.evidence()
 }
@@ -64,6 +70,7 @@ pub fn look(action: &Action, places: &Places) -> Option<Evidence> {
 #[must_use]
 pub fn look_at(value: &Value, places: &Places) -> Option<Evidence> {
     let mut look = Look::new(places, None);
+    look.start_from(value, 0);
     look.value(value, &mut String::new(), 0);
     look.evidence()
 }
@@ -74,6 +81,8 @@ const DEPTH_MAX: usize = 256;
 struct Look<'a> {
     homes: Homes,
     places: &'a Places,
+    /// Directories to which a path may be relative: those of the place, and those that the call names itself.
+    bases: Vec<PathBuf>,
     typed: Option<&'a TypedAction>,
     done: HashSet<PathBuf>,
     values: usize,
@@ -83,7 +92,35 @@ struct Look<'a> {
 
 impl<'a> Look<'a> {
     fn new(places: &'a Places, typed: Option<&'a TypedAction>) -> Self {
-        Self { homes: Homes::known(), places, typed, done: HashSet::new(), values: 0, words: 0, worst: None }
+        let (homes, bases) = (Homes::known(), places.bases.clone());
+        Self { homes, places, bases, typed, done: HashSet::new(), values: 0, words: 0, worst: None }
+    }
+
+    /// Takes in the directories that a call names: where a command is to be run, its other values may be relative to.
+    fn start_from(&mut self, value: &Value, depth: usize) {
+        match value {
+            Value::String(text) => self.start_at(text),
+            Value::Array(items) if depth < DEPTH_MAX => {
+                items.iter().for_each(|item| self.start_from(item, depth + 1));
+            }
+            Value::Object(members) if depth < DEPTH_MAX => {
+                members.values().for_each(|member| self.start_from(member, depth + 1));
+            }
+            _ => {}
+        }
+    }
+
+    fn start_at(&mut self, text: &str) {
+        let path = Path::new(text.trim());
+        let named = path.is_absolute() && text.len() <= NAMED_MAX && !self.bases.iter().any(|b| b == path);
+        if !named || !path.is_dir() {
+            return;
+        }
+        if self.bases.len() >= BASES_MAX {
+            let said = format!("it names more directories than are looked up from ({BASES_MAX})");
+            return self.note(Reach::Unseen, said);
+        }
+        self.bases.push(path.to_owned());
     }
 
     fn evidence(self) -> Option<Evidence> {
@@ -165,10 +202,10 @@ impl<'a> Look<'a> {
     fn path(&mut self, word: &str, of: &str, class: Option<Class>, alone: bool) {
         for spelled in words::spellings(word) {
             let fixed = words::fixed(&spelled);
-            let bases: &[PathBuf] = if fixed.is_absolute() { &[] } else { &self.places.bases };
+            let bases: &[PathBuf] = if fixed.is_absolute() { &[] } else { &self.bases };
             let mut full: Vec<PathBuf> = bases.iter().map(|base| base.join(&fixed)).collect();
             if fixed.is_absolute() {
-                full.extend(from_own_directory(&fixed, &self.places.bases));
+                full.extend(from_own_directory(&fixed, &self.bases));
                 full.push(fixed.clone());
             }
             for path in full {

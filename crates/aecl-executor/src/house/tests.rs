@@ -187,3 +187,45 @@ fn the_work_is_bounded_and_what_is_too_long_is_searched_as_text() {
     assert_eq!(place.reach(json!(values)), Some(Reach::Unseen));
     assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
 }
+
+/// Where a command is to be run is an argument of the call, so what else it brings is looked up from there.
+#[test]
+fn what_a_call_names_as_its_directory_is_where_its_values_are_looked_up() {
+    let place = Place::new();
+    let project = place.top().join("project");
+    symlink(place.top().join("share/home"), project.join("link")).unwrap();
+    fs::hard_link(place.top().join("share/home/keys/operator.key"), project.join("hard.txt")).unwrap();
+    is_ours(&place.top().join("share/home"));
+    let nowhere = Places { bases: Vec::new(), apart: false };
+    let reach = |command: &str| {
+        let call = json!({"command": command, "directory": project, "place": "project"});
+        look_at(&call, &nowhere).and_then(|evidence| evidence.reach)
+    };
+    for way in [
+        "diff -N ../share/home/keys sub",
+        "cat ../share/home/aecl.yaml",
+        "ls ../share/home/keys",
+        "diff -N link/keys sub",
+        "cat link/aecl.yaml",
+        "grep -flink/keys/operator.key notes.txt",
+        "date -rlink/aecl.yaml",
+        "cat hard.txt",
+    ] {
+        assert_eq!(reach(way), Some(Reach::Into), "{way}");
+    }
+    let around = look_at(&json!({"path": "../share", "directory": project}), &nowhere);
+    assert_eq!(around.and_then(|evidence| evidence.reach), Some(Reach::Around));
+    for harmless in ["cat notes.txt", "ls sub", "git log -n5 sub", "grep -rn notes ."] {
+        assert_eq!(reach(harmless), None, "{harmless}");
+    }
+    let many: Vec<String> = (0..20)
+        .map(|n| {
+            let dir = project.join(format!("d{n}"));
+            fs::create_dir(&dir).unwrap();
+            dir.display().to_string()
+        })
+        .collect();
+    let call = json!({"a": many, "command": "cat notes.txt"});
+    let told = look_at(&call, &nowhere).and_then(|evidence| evidence.reach);
+    assert_eq!(told, Some(Reach::Unseen), "more than are looked up from is nothing that passes");
+}

@@ -43,6 +43,10 @@ fn take_apart(text: &str, words: &mut BTreeSet<String>) {
         for (index, _) in word.match_indices(WITHIN) {
             words.extend(word.get(index + 1..).filter(|rest| !rest.is_empty()).map(str::to_owned));
         }
+        // `-fpath`: a value that is glued to the letter of its option.
+        let glued =
+            word.strip_prefix('-').filter(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+        words.extend(glued.and_then(|rest| rest.get(1..)).filter(|rest| !rest.is_empty()).map(str::to_owned));
         // `-I/usr/include`
         if let Some(index) = word.find(['/', '~']).filter(|index| *index > 0) {
             words.extend(word.get(index..).map(str::to_owned));

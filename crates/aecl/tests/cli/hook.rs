@@ -105,6 +105,23 @@ fn a_tool_is_allowed_refused_or_held_and_what_came_of_it_is_on_record() {
         let (decision, why) = decided(&project.before(tool, &input, tool).ended(0));
         assert!(decision == "deny" && why.contains(code) && why.contains("Nothing was executed"), "{why}");
     }
+    // As a program reads them that is started in the session's directory.
+    let below = "../../user/.local";
+    for line in [
+        format!("diff -N {below}/share/aecl/shop/keys ."),
+        format!("cat {below}/share/aecl/shop/aecl.yaml"),
+        format!("ls {below}/share/aecl/shop/keys"),
+        format!("grep -f{below}/share/aecl/shop/keys/operator.key a.txt"),
+        format!("grep -r token {below}/state/aecl/hooks"),
+    ] {
+        let (decision, why) = decided(&project.before("Bash", &json!({ "command": line }), &line).ended(0));
+        assert!(decision == "deny" && why.contains("own_house"), "{line}: {why}");
+    }
+    for pattern in ["../../user/.local/share/aecl/shop/keys/*", "../../user/.local/share/aecl/*/keys/*"] {
+        let glob = json!({ "pattern": pattern });
+        let (decision, why) = decided(&project.before("Glob", &glob, pattern).ended(0));
+        assert!(decision == "deny" && why.contains("Nothing was executed"), "{pattern}: {why}");
+    }
     for (tool, input) in [
         ("Bash", json!({ "command": "make" })),
         ("Bash", json!({ "command": "ls", "as_root": true })),
