@@ -20,7 +20,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Header of the agent's request to LiteLLM with the token of its run.
 const RUN: &str = "x-aecl-run";
@@ -118,6 +118,11 @@ async fn session(app: &App, headers: Option<BTreeMap<String, String>>) -> Result
 async fn judged(app: &App, session: &Session, calls: Vec<ToolCall>) -> Result<(), String> {
     if calls.len() > CALLS_MAX {
         return Err(format!("the model calls {} tools at once; at most {CALLS_MAX} are judged", calls.len()));
+    }
+    // The second would pass as the first, which was judged, and be done beside it.
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = calls.iter().filter_map(|call| call.id.as_deref()).find(|id| !ids.insert(*id)) {
+        return Err(format!("two tool calls of one answer have the id `{twice:.60}`; nothing was executed"));
     }
     let mut permitted = Vec::new();
     for call in calls {

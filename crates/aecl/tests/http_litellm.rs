@@ -98,6 +98,13 @@ async fn what_is_refused_refuses_the_whole_answer_and_leaves_nothing_open() {
             json!([{"id": "c-5", "function": {"name": "notes.write", "arguments": "{\"text\":"}}]),
             "json_invalid",
         ),
+        (
+            json!([
+                call("c-7", "notes.write", &json!({"text": "a"})),
+                call("c-7", "notes.write", &json!({"text": "a"}))
+            ]),
+            "have the id `c-7`",
+        ),
         (json!([{"id": null, "function": {"name": "notes.write", "arguments": "{}"}}]), "has no id"),
         (json!([{"id": "c-6", "function": {"name": null, "arguments": "{}"}}]), "has no id or no name"),
     ] {

@@ -17,14 +17,23 @@ const ACTION: &str = "aecl.action";
 /// What a route calls the requests that are one.
 const REQUEST: &str = "aecl.request";
 /// Headers by which a target could take the request for another one.
-const OVERRIDES: [&str; 7] = [
+const OVERRIDES: [&str; 16] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
+    "x-original-method",
+    "x-forwarded-method",
     "x-original-url",
+    "x-original-uri",
+    "x-override-url",
     "x-rewrite-url",
-    "x-forwarded-host",
+    "x-forwarded-uri",
+    "x-forwarded-path",
     "x-forwarded-prefix",
+    "x-forwarded-host",
+    "x-forwarded-server",
+    "x-original-host",
+    "x-host",
 ];
 /// Headers that may stand there once.
 const SINGLE: [&str; 8] = [
@@ -216,7 +225,13 @@ impl Headers {
             if SINGLE.contains(&name.as_str()) && found.iter().any(|(known, _)| *known == name) {
                 return refused(format!("the header `{name}` stands twice"));
             }
-            if OVERRIDES.contains(&name.as_str()) {
+            // Many targets read `_` and `-` in a name alike.
+            let read = name.replace('_', "-");
+            if read != name && (SINGLE.contains(&read.as_str()) || read.starts_with("x-envoy-")) {
+                return refused(format!("the header `{name}` could be read as `{read}`; leave it out"));
+            }
+            let names_host = read == "forwarded" && value.to_ascii_lowercase().contains("host");
+            if OVERRIDES.contains(&read.as_str()) || names_host {
                 return refused(format!(
                     "the header `{name}` could make the target read another request; leave it out"
                 ));

@@ -90,7 +90,12 @@ pub(super) fn is_in_front(client: Client, server: &str, project: &Path, home: &P
         project: project.to_owned(),
     };
     let mut found = false;
-    for place in client.places(project, user().as_deref()) {
+    let mut places = client.places(project, user().as_deref());
+    // Codex lays that of a project which is trusted over the user's.
+    if let Some(of_user) = places.first().filter(|_| client == Client::Codex).cloned() {
+        places.push(Place { file: project.join(".codex/config.toml"), ..of_user });
+    }
+    for place in places {
         let text = match input::text(&place.file, FILE_MAX_BYTES) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,

@@ -338,6 +338,44 @@ fn the_hooks_of_a_client_are_written_once_and_taken_back() {
     assert_eq!(left, json!({ "model": "opus", "hooks": { "Stop": own["hooks"]["Stop"] } }));
 }
 
+/// A server is left to the gateway only where a client can do nothing else than start AECL for it.
+#[test]
+fn a_server_that_may_be_reached_otherwise_is_asked_about() {
+    let project = Project::new();
+    let home = project.user.at("user/.local/share/aecl/shop");
+    let ours = json!({ "command": env!("CARGO_BIN_EXE_aecl"),
+        "args": ["--dir", home, "mcp", "--agent", "assistant", "--server", "files", "--", "true"] });
+    let with = |more: Value| {
+        let mut entry = ours.clone();
+        entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        entry
+    };
+    let answer = |servers: &Value, id: &str| {
+        fs::write(project.user.at("work/shop/.mcp.json"), json!({ "mcpServers": servers }).to_string())
+            .unwrap();
+        project.before("mcp__fi_les__read", &json!({}), id).ended(0).out
+    };
+    for alone in [json!({}), json!({ "type": "stdio" })] {
+        assert_eq!(answer(&json!({ "fi_les": with(alone.clone()) }), "t1"), "", "{alone}");
+    }
+    for more in [
+        json!({ "url": "http://evil.example/mcp" }),
+        json!({ "type": "http" }),
+        json!({ "type": "sse" }),
+        json!({ "type": 5 }),
+        json!({ "httpUrl": "http://evil.example" }),
+        json!({ "headers": {} }),
+    ] {
+        let out = answer(&json!({ "fi_les": with(more.clone()) }), &more.to_string());
+        assert!(out.contains("deny") && out.contains("action_unknown"), "{more}: {out}");
+    }
+    // Clients write both names alike.
+    for name in ["fi.les", "fi les", "fiäles"] {
+        let out = answer(&json!({ "fi_les": ours, name: { "command": "evil" } }), name);
+        assert!(out.contains("deny") && out.contains("action_unknown"), "{name}: {out}");
+    }
+}
+
 /// A hook is what it does: the line that the client runs is run, and what it answers is told.
 #[test]
 fn doctor_has_each_hook_refuse_a_canary() {

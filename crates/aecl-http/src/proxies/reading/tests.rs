@@ -103,7 +103,7 @@ fn a_request_is_an_action_with_arguments() {
 #[test]
 fn what_has_more_than_one_meaning_has_none() {
     type Change = fn(&mut HttpRequest);
-    let cases: [(&str, Change); 43] = [
+    let cases: [(&str, Change); 49] = [
         ("another method", |http| http.method = "PUT".into()),
         ("a method in small letters", |http| http.method = "post".into()),
         ("a tunnel", |http| http.method = "CONNECT".into()),
@@ -149,6 +149,12 @@ fn what_has_more_than_one_meaning_has_none() {
         ("an order to send it again", |http| header(http, "X-Envoy-Retry-On", "5xx")),
         ("an order to send it elsewhere", |http| header(http, "x-envoy-original-path", "/")),
         ("another method in a header", |http| header(http, "X-HTTP-Method-Override", "DELETE")),
+        ("the same with other lines", |http| header(http, "x_http_method_override", "DELETE")),
+        ("another path in a header", |http| header(http, "x-original-uri", "/")),
+        ("the same in part with other lines", |http| header(http, "x-original_url", "/")),
+        ("another host in a header", |http| header(http, "Forwarded", "for=1.2.3.4;Host=evil")),
+        ("another type with other lines", |http| header(http, "content_type", "text/plain")),
+        ("an order with other lines", |http| header(http, "x_envoy_retry_on", "5xx")),
     ];
     for (name, change) in cases {
         let read = asked(|_, http| change(http));

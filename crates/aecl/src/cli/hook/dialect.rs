@@ -168,12 +168,18 @@ impl Dialect {
                 let (server, tool) = rest.split_once("__").unwrap_or((rest, ""));
                 (server.to_owned(), tool.to_owned())
             }),
+            // One that is reached at an address is no program of ours.
             Self::Gemini => match of.get("mcp_context").and_then(Value::as_object) {
+                Some(of) if is_remote(of) => None,
                 Some(of) => Some((text(of, "server_name")?.to_owned(), text(of, "tool_name")?.to_owned())),
                 None => None,
             },
             // It writes server and tool as one word; which servers there are stands in its files.
             Self::Copilot => None,
+            Self::Cursor if is_of_mcp && is_remote(of) => {
+                tool = format!("{CURSOR_MCP}{tool}");
+                None
+            }
             Self::Cursor if is_of_mcp => {
                 let of = (text(of, "mcp_server_name")?.to_owned(), tool.clone());
                 tool = format!("{CURSOR_MCP}{tool}");
@@ -224,6 +230,12 @@ const CURSOR_MCP: &str = "MCP:";
 
 fn is_mcp(tool: Option<&Value>) -> bool {
     tool.and_then(Value::as_str).is_some_and(|tool| tool.starts_with(CURSOR_MCP))
+}
+
+/// Whether an event says that the server of its tool is reached at an address.
+fn is_remote(of: &Map<String, Value>) -> bool {
+    let said = |name: &&str| of.get(*name).is_some_and(|value| !value.is_null() && value != "");
+    ["url", "httpUrl", "tcp"].iter().any(|name| said(&name))
 }
 
 fn document(text: &str) -> Result<Value, String> {

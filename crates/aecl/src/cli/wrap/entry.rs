@@ -19,7 +19,16 @@ pub(super) struct Entry {
     pub has_env_file: bool,
     /// It is started in a directory that it names.
     pub has_cwd: bool,
+    /// It says, beside whatever else, that the server is reached at an address: some clients go by that.
+    pub is_remote: bool,
 }
+
+/// Members that make an entry one of a server which no command starts.
+const ADDRESSES: [&str; 8] =
+    ["url", "httpUrl", "serverUrl", "uri", "endpoint", "tcp", "headers", "http_headers"];
+/// Members that say how a server is reached, and what they say of one that a command starts.
+const KINDS: [&str; 3] = ["type", "transport", "transportType"];
+const STARTED: [&str; 2] = ["stdio", "local"];
 
 /// What is to become of it.
 #[derive(Debug)]
@@ -83,18 +92,22 @@ impl Front {
         server: &str,
     ) -> Result<Option<bool>, String> {
         let mut entries = Vec::new();
+        // Two names may be one in the names of tools; then both have to stand.
+        let is_it = |name: &str| folded(name) == folded(server);
         if client == Client::Codex {
             let document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
-            let entry =
-                document.get("mcp_servers").and_then(Item::as_table_like).and_then(|all| all.get(server));
-            if let Some(entry) = entry {
-                entries.push(entry.as_table_like().map(of_toml).unwrap_or_default());
-            }
+            let all = document.get("mcp_servers").and_then(Item::as_table_like);
+            let found = all.into_iter().flat_map(|all| all.iter()).filter(|(name, _)| is_it(name));
+            entries.extend(found.map(|(_, entry)| entry.as_table_like().map(of_toml).unwrap_or_default()));
         } else {
             for list in &place.lists {
-                let path: Vec<&str> = list.iter().map(String::as_str).chain([server]).collect();
-                if let Some(span) = json::at(text, &path)? {
-                    entries.push(json::read(text, &span).map(|entry| of_json(&entry)).unwrap_or_default());
+                let list: Vec<&str> = list.iter().map(String::as_str).collect();
+                let Some(servers) = json::at(text, &list)? else { continue };
+                let names = json::members(text, &servers)?.into_iter().map(|member| member.name);
+                for name in names.filter(|name| is_it(name)) {
+                    let entry = json::at(text, &[&list[..], &[name.as_str()]].concat())?;
+                    let entry = entry.and_then(|span| json::read(text, &span));
+                    entries.push(entry.map(|entry| of_json(&entry)).unwrap_or_default());
                 }
             }
         }
@@ -222,6 +235,8 @@ pub(super) fn of_json(entry: &Value) -> Entry {
             .collect(),
         has_env_file: entry.get("envFile").is_some(),
         has_cwd: entry.get("cwd").is_some(),
+        is_remote: ADDRESSES.iter().any(|name| entry.get(name).is_some())
+            || KINDS.iter().filter_map(|name| entry.get(name)).any(|kind| !is_started(kind.as_str())),
     }
 }
 
@@ -240,7 +255,19 @@ pub(super) fn of_toml(entry: &dyn toml_edit::TableLike) -> Entry {
         // Codex knows no such file.
         has_env_file: false,
         has_cwd: entry.get("cwd").is_some(),
+        is_remote: ADDRESSES.iter().any(|name| entry.contains_key(name))
+            || KINDS.iter().filter_map(|name| entry.get(name)).any(|kind| !is_started(kind.as_str())),
     }
+}
+
+fn is_started(kind: Option<&str>) -> bool {
+    kind.is_some_and(|kind| STARTED.contains(&kind))
+}
+
+/// A server's name as clients write it into the names of its tools.
+fn folded(name: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+    name.chars().map(kept).collect()
 }
 
 /// Keeps what stands around a value: comments behind it, and its place.

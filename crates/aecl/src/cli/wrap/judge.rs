@@ -10,12 +10,16 @@ use std::path::{Path, PathBuf};
 
 pub(super) const NO_COMMAND: &str =
     "it is not started by a command; `aecl mcp --url` stands in front of servers with a URL";
+const BOTH: &str = "its entry has a command and says that the server is reached otherwise, and a client may go by either; take one of them out";
 pub(super) const ODD_NAME: &str = "its name is none for AECL: letters, digits, `-` and single `_`";
 const THERE: &str = "AECL is in front of it";
 
 impl Front {
     pub(super) fn judge(&self, name: &str, entry: &Entry) -> Verdict {
         let Some(command) = &entry.command else { return Verdict::Stays(NO_COMMAND.into()) };
+        if entry.is_remote {
+            return Verdict::Stays(BOTH.into());
+        }
         if let Some(name) = self.decides(entry) {
             return Verdict::Stays(format!(
                 "nothing in front of it would count: `{name}`, which its entry sets, is for AECL as well; take it out, or \
@@ -41,7 +45,7 @@ impl Front {
 
     /// Whether an entry starts this very program in front of its server, with rules of this user.
     pub(super) fn stands(&self, entry: &Entry) -> bool {
-        let Some(command) = &entry.command else { return false };
+        let Some(command) = entry.command.as_ref().filter(|_| !entry.is_remote) else { return false };
         self.decides(entry).is_none() && self.is_this(command, entry) && self.is_in_front(entry).is_ok()
     }
 
