@@ -163,6 +163,26 @@ fn what_was_held_is_carried_out_once_after_the_yes() {
     assert_eq!(decided(&later).0, "defer");
 }
 
+/// A client that does not name its calls may make the same one several times at once.
+#[test]
+fn one_yes_is_for_one_of_the_calls_that_wait_for_it() {
+    let project = Project::new();
+    let event = json!({ "session_id": "s", "cwd": project.user.at("work/shop"), "hook_event_name": "BeforeTool",
+        "timestamp": "x", "tool_name": "run_shell_command", "tool_input": { "command": "make" } });
+    let event = event.to_string();
+    let ask = |wait: &str| project.hook(&["gemini", "--wait", wait], &[], event.as_bytes()).ended(0).out;
+    assert!(ask("0").contains("pending"));
+    let said: Vec<String> = std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| ask("5"))).collect();
+        // That they wait already makes the test sharper, and nothing rests on it: whoever comes later is refused, too.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        project.approve();
+        waiting.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let let_through = said.iter().filter(|said| !said.contains("deny")).count();
+    assert_eq!(let_through, 1, "{said:?}");
+}
+
 /// Each of these would be a yes to some client if it were not said in words and with this code.
 #[test]
 fn whatever_goes_wrong_before_a_tool_is_a_no() {

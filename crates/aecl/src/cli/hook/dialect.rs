@@ -234,8 +234,8 @@ fn is_mcp(tool: Option<&Value>) -> bool {
 
 /// Whether an event says that the server of its tool is reached at an address.
 fn is_remote(of: &Map<String, Value>) -> bool {
-    let said = |name: &&str| of.get(*name).is_some_and(|value| !value.is_null() && value != "");
-    ["url", "httpUrl", "tcp"].iter().any(|name| said(&name))
+    let said = |name: &str| of.get(name).is_some_and(|value| !value.is_null() && value != "");
+    ["url", "httpUrl", "tcp"].into_iter().any(said)
 }
 
 fn document(text: &str) -> Result<Value, String> {

@@ -90,7 +90,7 @@ impl Walk {
                 self.forget(session, event)?;
                 continue;
             }
-            return self.answered(session, &run, &name, &what, &reply);
+            return self.answered(session, &run, call, &name, &what, &reply);
         }
         Err(Error::new("the run of this session is over").hint("begin a new session of the client"))
     }
@@ -200,6 +200,7 @@ impl Walk {
         &self,
         session: &Session,
         run: &str,
+        call: &Call,
         name: &Digest,
         what: &Digest,
         reply: &Reply,
@@ -233,8 +234,11 @@ impl Walk {
                     "AECL: this call {no} [{code}]: {said}. Nothing was executed. Do not try to do the same in another way."
                 )))
             }
-            // Two files of the client name this hook, and both are asked about one call.
-            (202, "started") if Self::is_begun(session, name, action)? => Ok(Answer::Pass),
+            // Two files of the client name this hook, and both are asked about one call. Where the client does not name its calls
+            // that may as well be another one, which waited beside it for the same yes.
+            (202, "started") if call.id.is_some() && Self::is_begun(session, name, action)? => {
+                Ok(Answer::Pass)
+            }
             (202, "started") | (200, "done" | "failed" | "unknown") => Ok(Answer::Deny(format!(
                 "AECL: this very call was begun before ({action}, {state}). It is not done twice. Look at what it did."
             ))),
